@@ -1,0 +1,311 @@
+"""Every parameter of every option, declared once.
+
+A dataclass here *is* what the class named by its `_target_` takes as its only configuration
+argument; YAML files under `conf/` hold just what differs from these defaults. This module imports
+neither torch nor hydra, so that mistakes are found before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+# Only classes below these packages may be named by a `_target_`.
+ALLOWED_TARGETS = ("fsar_lab.",)
+
+
+# --- backbone --------------------------------------------------------------------------------
+
+
+@dataclass
+class ShallowConfig:
+    """Strided-convolution autoencoder, METHOD "bbv2" family."""
+
+    _target_: str = "fsar_lab.models.backbones.shallow.Shallow"
+    width: int = 64  # channels of every hidden layer and of the latent y
+    downsamples: int = 1  # 4x4 stride-2 convolutions; the latent is 2^downsamples smaller
+    residual_blocks: int = 1
+
+
+# --- quantizer -------------------------------------------------------------------------------
+
+
+@dataclass
+class RestartConfig:
+    """Dead codebook entries are moved onto encoder outputs, early in training only."""
+
+    until: float = 0.25  # fraction of training during which entries may be moved
+    every_steps: int = 50  # usage is counted over this many steps
+    min_share: float = 0.02  # an entry is dead if used less than min_share / codebook_size
+
+
+@dataclass
+class VectorQuantizerConfig:
+    """What every vector quantizer has: `groups` codebooks of `codebook_size` vectors."""
+
+    _target_: str = MISSING
+    groups: int = 1
+    codebook_size: int = 256
+    dim: int = 32  # length of a codebook vector; groups * dim must equal the backbone's width
+    restart: RestartConfig = field(default_factory=RestartConfig)
+
+
+@dataclass
+class STHQConfig(VectorQuantizerConfig):
+    """Straight-through hardmax quantizer (V2DVQ), METHOD 3."""
+
+    _target_: str = "fsar_lab.models.quantizers.sthq.STHQ"
+    gumbel_temperature: float = 0.5
+    variance: float = 1.0  # sigma^2 of the posterior, fixed
+    commitment_weight: float = 1.0  # weight of |y - e|^2 / (2 sigma^2), no stop-gradients
+
+
+@dataclass
+class VQVAEConfig(VectorQuantizerConfig):
+    """Classic VQ-VAE quantizer with stop-gradients (arXiv:1711.00937, eq. 3)."""
+
+    _target_: str = "fsar_lab.models.quantizers.vqvae.VQVAE"
+    codebook_weight: float = 1.0
+    commitment_weight: float = 0.25
+
+
+# --- prior -----------------------------------------------------------------------------------
+
+
+@dataclass
+class UniformConfig:
+    """Every index equally likely: log2 K bits each."""
+
+    _target_: str = "fsar_lab.models.priors.uniform.Uniform"
+
+
+@dataclass
+class FSARConfig:
+    """Finite-state autoregressive prior, METHOD 4."""
+
+    _target_: str = "fsar_lab.models.priors.fsar.FSAR"
+    # Causal neighbours as [group, row, column] offsets; the first varies slowest in the table.
+    offsets: list[list[int]] = field(default_factory=lambda: [[0, -1, 0], [0, 0, -1]])
+    hidden_expansion: int = 2
+    detach_context: bool = True  # "arid": codebook vectors enter the network without gradient
+    detach_posterior: bool = True  # coded symbols are constants for the rate term
+
+
+# --- coder -----------------------------------------------------------------------------------
+
+
+@dataclass
+class GaussianConfig:
+    """Discretised Gaussian per sub-pixel with its tails folded into 0 and 255, METHOD 2.1."""
+
+    _target_: str = "fsar_lab.models.coders.gaussian.Gaussian"
+    sigmoid_mean: bool = False
+    log_scale_min: float = -7.0  # natural log of sigma, data range [0, 1]
+    log_scale_max: float = 0.0
+    num_scales: int = 64  # grid of the integer tables; 15 (the reference) costs about 0.03 bpd
+
+
+@dataclass
+class GaussianLinearARConfig(GaussianConfig):
+    """Gaussian whose mean is shifted by a three-tap linear AR on pixels, METHOD 2.3."""
+
+    _target_: str = "fsar_lab.models.coders.gaussian_linear_ar.GaussianLinearAR"
+    sigmoid_mean: bool = True
+    fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+# --- dataset ---------------------------------------------------------------------------------
+
+
+@dataclass
+class ImagesConfig:
+    """What every data set has."""
+
+    _target_: str = MISSING
+    validation_images: int = 1000  # held out of the *training* data
+    test_images: int | None = None  # null codes the whole test set
+    flip: bool = True  # random horizontal flips of training images
+
+
+@dataclass
+class PhotosConfig(ImagesConfig):
+    """Square tiles of photographs: random crops for training, a fixed grid for validation and test."""
+
+    _target_: str = "fsar_lab.data.photos.Photos"
+    root: str | None = None  # null: the lossless RGB photographs inside the scikit-image wheel
+    tile: int = 32  # side in pixels
+    validation_images: int = 256
+    test_fraction: float = 0.2  # share of the photographs in `root` that become the test set
+
+
+@dataclass
+class CIFAR10Config(ImagesConfig):
+    """CIFAR-10 through torchvision (downloads once)."""
+
+    _target_: str = "fsar_lab.data.cifar10.CIFAR10"
+    root: str = "${paths.data}/cifar10"
+    download: bool = True
+    validation_images: int = 5000
+
+
+@dataclass
+class NPZConfig(ImagesConfig):
+    """A folder of .npz files with `data` uint8 [N, 3*S*S] and `labels`, e.g. downsampled ImageNet."""
+
+    _target_: str = "fsar_lab.data.npz.NPZ"
+    root: str = "${paths.data}/cifar10"
+    side: int = 32
+    validation_images: int = 5000
+
+
+@dataclass
+class FakeConfig(ImagesConfig):
+    """Made images with photographic smoothness, for tests and dry runs."""
+
+    _target_: str = "fsar_lab.data.fake.Fake"
+    side: int = 32
+    train_images: int = 512
+    validation_images: int = 64
+    test_images: int | None = 64
+    seed: int = 0
+
+
+# --- optimisation ----------------------------------------------------------------------------
+
+
+@dataclass
+class AdamConfig:
+    """torch.optim.Adam."""
+
+    _target_: str = "fsar_lab.optim.adam"
+    lr: float = 2e-3
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    weight_decay: float = 0.0
+
+
+@dataclass
+class AdamWConfig(AdamConfig):
+    """torch.optim.AdamW: decoupled weight decay."""
+
+    _target_: str = "fsar_lab.optim.adamw"
+    weight_decay: float = 0.01
+
+
+@dataclass
+class ConstantConfig:
+    """Learning rate stays; METHOD 7 (the reference)."""
+
+    _target_: str = "fsar_lab.optim.constant"
+
+
+@dataclass
+class WarmupCosineConfig:
+    """Linear warm-up, then cosine decay to `final` of the peak; spans follow the training budget."""
+
+    _target_: str = "fsar_lab.optim.warmup_cosine"
+    warmup: float = 0.02  # fraction of training
+    final: float = 0.01  # share of the peak learning rate at the end
+
+
+@dataclass
+class TrainerConfig:
+    """How long, on what and how carefully to train."""
+
+    accelerator: str = "cpu"  # cpu | gpu
+    devices: int = 1
+    train_images: int = 150_000  # images seen in all, repeats counted; schedules rescale to it
+    batch_size: int = 64  # global: divided over devices
+    validate_every: float = 0.1  # fraction of training between two validations
+    checkpoint_minutes: float = 2.0
+    gradient_clip: float = 1.0  # global norm; 0 switches clipping off
+    ema_decay: float = 0.999  # weight average used for validation, export and coding; 0 = off
+    deterministic: bool = False
+    threads: int | None = None  # CPU threads of torch; null = all cores
+    detect_anomaly: bool = False
+    profile: bool = False  # write a step profile to the run directory
+    overfit_batches: int = 0  # > 0: train on this many fixed batches (debug)
+    resume: bool = True  # continue an unfinished run found in the run directory
+
+
+# --- logging and callbacks -------------------------------------------------------------------
+
+
+@dataclass
+class LoggerConfig:
+    """Weights & Biases; `mode: none` logs to the run directory only."""
+
+    mode: str = "offline"  # offline | online | none
+    project: str = "fsar_lab"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CodingConfig:
+    """Coding of the test set for real, after training."""
+
+    encode_batch: int = 64
+    decode_batch: int = 7  # in a separate process, from bytes and exported model alone
+    calibration_images: int = 512
+    siblings: bool = True  # also code the same latents with the uniform prior
+    baselines: list[str] = field(default_factory=list)  # e.g. [png, webp, jxl_e3, jxl_e7]
+
+
+@dataclass
+class CodingSpeedConfig:
+    """Coding-speed measurement on test images."""
+
+    enabled: bool = True
+    batch_sizes: list[int] = field(default_factory=lambda: [1, 32, 0])  # 0 = all images
+    max_images: int = 1024  # "all" means at most this many
+    repeats: int = 3
+    max_seconds: float = 60.0
+
+
+@dataclass
+class PicturesConfig:
+    """Pictures with their bit maps, logged at every validation."""
+
+    enabled: bool = True
+    images: int = 8
+
+
+@dataclass
+class CallbacksConfig:
+    coding: CodingConfig = field(default_factory=CodingConfig)
+    coding_speed: CodingSpeedConfig = field(default_factory=CodingSpeedConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    progress: bool = True
+
+
+@dataclass
+class PathsConfig:
+    """Where data lies and runs go; the environment variables FSAR_DATA and FSAR_OUTPUT decide."""
+
+    data: str = "${oc.env:FSAR_DATA,data}"
+    output: str = "${oc.env:FSAR_OUTPUT,outputs}"
+
+
+# --- root ------------------------------------------------------------------------------------
+
+
+@dataclass
+class TrainConfig:
+    """The whole experiment. Groups are filled by the defaults list of conf/train.yaml."""
+
+    name: str = "fsar"  # first part of the run directory's name
+    seed: int = 0
+    backbone: Any = MISSING
+    quantizer: Any = MISSING
+    prior: Any = MISSING
+    coder: Any = MISSING
+    dataset: Any = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
