@@ -1,0 +1,109 @@
+"""The finite-state autoregressive prior: a small network over causal neighbours that becomes a table."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fsar_lab.config.schema import FSARConfig
+from fsar_lab.models.quantizers.base import Quantized
+
+Offset = tuple[int, int, int]
+
+
+def shift(x: Tensor, offset: Offset) -> Tensor:
+    """Neighbour at `offset` of every position of x [N, G, ..., h, w]; zero outside.
+
+    Offsets are causal in raster order over (group, row, column), so group and row never point ahead;
+    the column may point ahead only in an earlier row or group.
+    """
+    dg, dy, dx = offset
+    out = torch.zeros_like(x)
+    h, w = x.shape[-2:]
+    if -dg >= x.shape[1] or abs(dy) >= h or abs(dx) >= w:
+        return out
+    ys, yd = slice(max(dy, 0), h + min(dy, 0)), slice(max(-dy, 0), h - max(dy, 0))
+    xs, xd = slice(max(dx, 0), w + min(dx, 0)), slice(max(-dx, 0), w - max(dx, 0))
+    out[:, -dg:, ..., yd, xd] = x[:, : x.shape[1] + dg, ..., ys, xs]
+    return out
+
+
+class FSAR(nn.Module):
+    """p(k | states of o causal neighbours), one network per group (METHOD 4.2).
+
+    A neighbour's state is 0 outside the tensor and k + 1 for symbol k. Its codebook vector (zero
+    outside), taken from *its own* group's codebook, enters a network o*D -> 2oD -> 2K -> K.
+
+    Args:
+        config: offsets, width and which gradients are cut.
+        groups: G. codebook_size: K. dim: D.
+    """
+
+    def __init__(self, config: FSARConfig, groups: int, codebook_size: int, dim: int) -> None:
+        super().__init__()
+        self.groups, self.codebook_size, self.dim = groups, codebook_size, dim
+        self.offsets: tuple[Offset, ...] = tuple((o[0], o[1], o[2]) for o in config.offsets)
+        self.detach_context, self.detach_posterior = config.detach_context, config.detach_posterior
+        inputs, expansion = len(self.offsets) * dim, config.hidden_expansion
+        self.networks = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(inputs, expansion * inputs),
+                nn.LeakyReLU(0.01),
+                nn.Linear(expansion * inputs, expansion * codebook_size),
+                nn.LeakyReLU(0.01),
+                nn.Linear(expansion * codebook_size, codebook_size),
+            )
+            for _ in range(groups)
+        )
+
+    def context_states(self, indices: Tensor) -> Tensor:
+        """States of the neighbours of int64 [N, G, h, w] -> [N, G, o, h, w] in 0..K."""
+        return torch.stack([shift(indices + 1, offset) for offset in self.offsets], dim=2)
+
+    def logits(self, states: Tensor, group: int, codebooks: Tensor) -> Tensor:
+        """Logits for context states int64 [M, o] of `group` -> [M, K]."""
+        inputs = []
+        for i, (dg, _, _) in enumerate(self.offsets):
+            source = codebooks[max(group + dg, 0)]
+            padded = torch.cat([source.new_zeros(1, self.dim), source])
+            inputs.append(nn.functional.embedding(states[:, i], padded))
+        result: Tensor = self.networks[group](torch.cat(inputs, 1))
+        return result
+
+    def _log_probs_by_state(self, indices: Tensor, group: int, codebooks: Tensor) -> Tensor:
+        """Context vectors without gradient: log p [M, K], evaluating each context that occurs once."""
+        states = self.context_states(indices)[:, group].permute(0, 2, 3, 1).reshape(-1, len(self.offsets))
+        if states.is_cuda:  # finding the distinct contexts would wait for the device; evaluate all
+            return torch.log_softmax(self.logits(states, group, codebooks), -1)
+        radix = self.codebook_size + 1
+        code = torch.zeros_like(states[:, 0])
+        for column in states.unbind(1):
+            code = code * radix + column
+        distinct, inverse = torch.unique(code, return_inverse=True)
+        powers = [radix**i for i in reversed(range(len(self.offsets)))]
+        decoded = torch.stack([distinct // p % radix for p in powers], 1)
+        return torch.log_softmax(self.logits(decoded, group, codebooks), -1)[inverse]
+
+    def _log_probs_by_vector(self, samples: Tensor, group: int) -> Tensor:
+        """Context vectors with gradient to the neighbours' samples [N, G, D, h, w]: log p [M, K]."""
+        vectors = torch.cat([shift(samples, offset)[:, group] for offset in self.offsets], 1)
+        inputs = vectors.permute(0, 2, 3, 1).reshape(-1, vectors.shape[1])
+        return torch.log_softmax(self.networks[group](inputs), -1)
+
+    def nats(self, quantized: Quantized, codebooks: Tensor) -> Tensor:
+        """Code length per symbol, [N, G, h, w], with the gradients that the flags leave."""
+        n, _, h, w = quantized.indices.shape
+        parts = []
+        for group in range(self.groups):
+            if self.detach_context:
+                log_probs = self._log_probs_by_state(quantized.indices, group, codebooks.detach())
+            else:
+                log_probs = self._log_probs_by_vector(quantized.samples, group)
+            symbols = quantized.indices[:, group].reshape(-1, 1)
+            cost = -log_probs.gather(1, symbols).squeeze(1)
+            if quantized.selection is not None and not self.detach_posterior:
+                selection = quantized.selection[group]
+                relaxed = (selection * log_probs.detach()).sum(1)
+                cost = cost - (relaxed - relaxed.detach())  # zero in value: the rate's gradient to the posterior
+            parts.append(cost.view(n, h, w))
+        return torch.stack(parts, 1)

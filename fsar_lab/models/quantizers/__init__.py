@@ -1,0 +1,1 @@
+"""From real-valued latents to discrete symbols."""

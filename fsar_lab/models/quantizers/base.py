@@ -1,0 +1,112 @@
+"""What every vector quantizer shares: codebooks, nearest-neighbour search and dead-code restart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from fsar_lab.config.schema import VectorQuantizerConfig
+
+
+@dataclass
+class Quantized:
+    """Result of quantizing y [N, G*D, h, w].
+
+    Attributes:
+        indices: int64 [N, G, h, w], symbols 0..K-1.
+        vectors: float [N, G*D, h, w], what the synthesis network sees (straight-through to y).
+        samples: float [N, G, D, h, w], codebook vectors before the output straight-through: the
+            contexts of an autoregressive prior (METHOD 4.2).
+        selection: float [G, N*h*w, K] relaxed one-hot selection that carries the rate gradient, or None.
+        loss: nats summed over everything, the quantizer's own terms (commitment and the like).
+        loss_per_element: a further term that is a mean over elements, not to be divided by the
+            number of sub-pixels (VQ-VAE's losses, METHOD 3).
+    """
+
+    indices: Tensor
+    vectors: Tensor
+    samples: Tensor
+    selection: Tensor | None
+    loss: Tensor
+    loss_per_element: Tensor
+
+
+class VectorQuantizer(nn.Module):
+    """G codebooks of K vectors of D numbers; `y` is split group-major over channels.
+
+    Args:
+        config: sizes and the restart rule.
+        init_range: codebook entries start uniform in [-init_range, init_range].
+    """
+
+    usage: Tensor
+
+    def __init__(self, config: VectorQuantizerConfig, init_range: float) -> None:
+        super().__init__()
+        self.groups, self.codebook_size, self.dim = config.groups, config.codebook_size, config.dim
+        self.restart = config.restart
+        shape = (self.groups, self.codebook_size, self.dim)
+        self.codebooks = nn.Parameter(torch.empty(shape).uniform_(-init_range, init_range))
+        self.register_buffer("usage", torch.zeros(self.groups, self.codebook_size), persistent=False)
+
+    def rows(self, y: Tensor) -> Tensor:
+        """[N, G*D, h, w] -> [G, N*h*w, D]."""
+        n, _, h, w = y.shape
+        return y.reshape(n, self.groups, self.dim, h * w).permute(1, 0, 3, 2).reshape(self.groups, -1, self.dim)
+
+    def images(self, rows: Tensor, like: Tensor) -> Tensor:
+        """[G, N*h*w, D] -> [N, G, D, h, w], the shape of `like` [N, G*D, h, w]."""
+        n, _, h, w = like.shape
+        return rows.view(self.groups, n, h, w, self.dim).permute(1, 0, 4, 2, 3)
+
+    def distances(self, rows: Tensor) -> Tensor:
+        """|row - e|^2 - |row|^2 for [G, M, D] rows -> [G, M, K]; what is dropped is the same for every e."""
+        half = 0.5 * self.codebooks.square().sum(-1).unsqueeze(1)
+        return 2.0 * torch.baddbmm(half, rows, self.codebooks.transpose(1, 2), alpha=-1.0)
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """Codebook vectors of int64 [G, M] -> [G, M, D], with gradient to the codebooks."""
+        base = torch.arange(self.groups, device=indices.device).unsqueeze(1) * self.codebook_size
+        return nn.functional.embedding(indices + base, self.codebooks.flatten(0, 1))
+
+    def index_images(self, indices: Tensor, like: Tensor) -> Tensor:
+        """[G, N*h*w] -> [N, G, h, w]."""
+        n, _, h, w = like.shape
+        return indices.view(self.groups, n, h, w).transpose(0, 1)
+
+    @torch.no_grad()
+    def lookup(self, indices: Tensor) -> Tensor:
+        """Indices [N, G, h, w] -> codebook vectors [N, G*D, h, w]."""
+        n, _, h, w = indices.shape
+        vectors = self.gather(indices.transpose(0, 1).reshape(self.groups, -1))
+        return vectors.view(self.groups, n, h, w, self.dim).permute(1, 0, 4, 2, 3).reshape(n, -1, h, w)
+
+    @torch.no_grad()
+    def count_usage(self, indices: Tensor) -> None:
+        """Add the codes of one batch [N, G, h, w] to the usage since the last restart."""
+        flat = indices.transpose(0, 1).reshape(self.groups, -1)
+        self.usage.scatter_add_(1, flat, torch.ones_like(flat, dtype=self.usage.dtype))
+
+    @torch.no_grad()
+    def restart_dead(self, y: Tensor) -> None:
+        """Move every code that is hardly used onto a random encoder output of `y`; forget the usage.
+
+        Runs without a host synchronisation; under DDP all processes agree on usage and new entries.
+        """
+        rows = self.rows(y)
+        pick = torch.randint(rows.shape[1], (self.groups, self.codebook_size, 1), device=rows.device)
+        fresh = rows.gather(1, pick.expand(-1, -1, self.dim))
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(self.usage)
+            dist.broadcast(fresh, 0)
+        share = self.usage / self.usage.sum(1, keepdim=True).clamp_min(1.0)
+        dead = share < self.restart.min_share / self.codebook_size
+        self.codebooks.data.copy_(torch.where(dead.unsqueeze(-1), fresh, self.codebooks.data))
+        self.usage.zero_()
+
+    def forward(self, y: Tensor) -> Quantized:
+        """Quantize y [N, G*D, h, w]."""
+        raise NotImplementedError
