@@ -1,10 +1,10 @@
 """Makes ``import torchvision`` work beside a CPU-only build of torch. Import this module first.
 
-torchvision's compiled operators are built against the CUDA build of torch. Beside a CPU-only torch they do not
-load, and torchvision then stops on ``operator torchvision::nms does not exist`` (next on ``qnms``) and takes
-``import lightning`` and ``import torchmetrics`` down with it. Nothing in fsar_lab uses these operators, so on
-exactly that error their *schemas* are declared and the import is tried again; calling one still fails loudly.
-On a healthy build the ordinary import succeeds and nothing is declared.
+torchvision's compiled operators are built against the CUDA build of torch. Beside a CPU-only torch they do
+not load, and torchvision then stops on ``operator torchvision::nms does not exist`` (next on ``qnms``) and
+takes ``import lightning`` and ``import torchmetrics`` down with it. Nothing in fsar_lab uses these operators,
+so on exactly that error their *schemas* are declared and the import is tried again; calling one still fails
+loudly. On a healthy build the ordinary import succeeds and nothing is declared.
 
 Whatever imports torchvision, lightning or torchmetrics imports this module before them.
 """
@@ -21,7 +21,7 @@ SCHEMAS = (
 )
 _MISSING = tuple(f"operator torchvision::{schema.split('(')[0]} does not exist" for schema in SCHEMAS)
 
-# The torch.library.Library that holds the declarations; its end would take them back. None on a healthy build.
+# The torch.library.Library that holds the declarations (its end takes them back); None on a healthy build.
 declared: Any = None
 
 
