@@ -70,25 +70,30 @@ class FSAR(nn.Module):
         result: Tensor = self.networks[group](torch.cat(inputs, 1))
         return result
 
-    def _log_probs_by_state(self, indices: Tensor, group: int, codebooks: Tensor) -> Tensor:
-        """Context vectors without gradient: log p [M, K], evaluating each context that occurs once."""
+    def _by_state(self, indices: Tensor, group: int, codebooks: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities [U, K] of distinct contexts, and each position's row among them [M].
+
+        The network sees every context that occurs once, however often it occurs.
+        """
         states = self.context_states(indices)[:, group].permute(0, 2, 3, 1).reshape(-1, len(self.offsets))
         if states.is_cuda:  # finding the distinct contexts would wait for the device; evaluate all
-            return torch.log_softmax(self.logits(states, group, codebooks), -1)
+            rows = torch.arange(len(states), device=states.device)
+            return torch.log_softmax(self.logits(states, group, codebooks), -1), rows
         radix = self.codebook_size + 1
         code = torch.zeros_like(states[:, 0])
         for column in states.unbind(1):
             code = code * radix + column
-        distinct, inverse = torch.unique(code, return_inverse=True)
+        distinct, rows = torch.unique(code, return_inverse=True)
         powers = [radix**i for i in reversed(range(len(self.offsets)))]
-        decoded = torch.stack([distinct // p % radix for p in powers], 1)
-        return torch.log_softmax(self.logits(decoded, group, codebooks), -1)[inverse]
+        states = torch.stack([distinct // p % radix for p in powers], 1)
+        return torch.log_softmax(self.logits(states, group, codebooks), -1), rows
 
-    def _log_probs_by_vector(self, samples: Tensor, group: int) -> Tensor:
-        """Context vectors with gradient to the neighbours' samples [N, G, D, h, w]: log p [M, K]."""
+    def _by_vector(self, samples: Tensor, group: int) -> tuple[Tensor, Tensor]:
+        """The same with gradient to the neighbours' vectors [N, G, D, h, w], one row per position."""
         vectors = torch.cat([shift(samples, offset)[:, group] for offset in self.offsets], 1)
         inputs = vectors.permute(0, 2, 3, 1).reshape(-1, vectors.shape[1])
-        return torch.log_softmax(self.networks[group](inputs), -1)
+        rows = torch.arange(len(inputs), device=inputs.device)
+        return torch.log_softmax(self.networks[group](inputs), -1), rows
 
     def nats(self, quantized: Quantized, codebooks: Tensor) -> Tensor:
         """Code length per symbol, [N, G, h, w], with the gradients that the flags leave."""
@@ -96,14 +101,13 @@ class FSAR(nn.Module):
         parts = []
         for group in range(self.groups):
             if self.detach_context:
-                log_probs = self._log_probs_by_state(quantized.indices, group, codebooks.detach())
+                table, rows = self._by_state(quantized.indices, group, codebooks.detach())
             else:
-                log_probs = self._log_probs_by_vector(quantized.samples, group)
-            symbols = quantized.indices[:, group].reshape(-1, 1)
-            cost = -log_probs.gather(1, symbols).squeeze(1)
+                table, rows = self._by_vector(quantized.samples, group)
+            symbols = quantized.indices[:, group].flatten()
+            cost = -table.flatten()[rows * self.codebook_size + symbols]
             if quantized.selection is not None and not self.detach_posterior:
-                selection = quantized.selection[group]
-                relaxed = (selection * log_probs.detach()).sum(1)
+                relaxed = (quantized.selection[group] * table.detach()[rows]).sum(1)
                 cost = cost - (relaxed - relaxed.detach())  # zero in value: the rate's gradient to the posterior
             parts.append(cost.view(n, h, w))
         return torch.stack(parts, 1)

@@ -62,10 +62,13 @@ class VectorQuantizer(nn.Module):
         n, _, h, w = like.shape
         return rows.view(self.groups, n, h, w, self.dim).permute(1, 0, 4, 2, 3)
 
-    def distances(self, rows: Tensor) -> Tensor:
-        """|row - e|^2 - |row|^2 for [G, M, D] rows -> [G, M, K]; what is dropped is the same for every e."""
-        half = 0.5 * self.codebooks.square().sum(-1).unsqueeze(1)
-        return 2.0 * torch.baddbmm(half, rows, self.codebooks.transpose(1, 2), alpha=-1.0)
+    def affinity(self, rows: Tensor, scale: float = 1.0) -> Tensor:
+        """scale * (row . e - |e|^2 / 2) for [G, M, D] rows -> [G, M, K], largest for the nearest codeword.
+
+        It is -scale/2 times the squared distance, up to a constant per row.
+        """
+        half = (0.5 * scale) * self.codebooks.square().sum(-1).unsqueeze(1)
+        return torch.baddbmm(half, rows, self.codebooks.transpose(1, 2), beta=-1.0, alpha=scale)
 
     def gather(self, indices: Tensor) -> Tensor:
         """Codebook vectors of int64 [G, M] -> [G, M, D], with gradient to the codebooks."""

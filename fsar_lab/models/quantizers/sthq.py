@@ -9,6 +9,13 @@ from fsar_lab.config.schema import STHQConfig
 from fsar_lab.models.quantizers.base import Quantized, VectorQuantizer
 
 
+def gumbel_noise(like: Tensor, temperature: float) -> Tensor:
+    """Gumbel variates over `temperature`, shaped as `like`; from uniforms, far faster than exponential_()."""
+    tiny = torch.finfo(like.dtype).tiny
+    noise = torch.rand_like(like).clamp_min_(tiny).log_().neg_().clamp_min_(tiny).log_()
+    return noise.mul_(-1.0 / temperature)
+
+
 class STHQ(VectorQuantizer):
     """Nearest neighbour forward; relaxed Gumbel selection backward (METHOD 3, row STHQ).
 
@@ -27,14 +34,14 @@ class STHQ(VectorQuantizer):
     def forward(self, y: Tensor) -> Quantized:
         """Quantize y [N, G*D, h, w]; the loss is the weighted commitment term, summed, in nats."""
         rows = self.rows(y)
-        logits = self.distances(rows) * (-0.5 / self.variance)  # up to a constant per row
+        # Logits already divided by the temperature: the argmax does not mind, and a pass is saved.
+        logits = self.affinity(rows, 1.0 / (self.variance * self.temperature))
         indices = logits.argmax(-1)
         hard = self.gather(indices)
         selection = None
         samples = hard
         if self.training:
-            noise = torch.empty_like(logits).exponential_().log_()  # minus a Gumbel variate
-            selection = torch.softmax((logits - noise) / self.temperature, -1)
+            selection = torch.softmax(logits + gumbel_noise(logits, self.temperature), -1)
             # sum_k (g_k - sg(g_k)) E_k is zero in value and carries g's gradient; E itself gets none here.
             relaxed = torch.bmm(selection, self.codebooks.detach())
             samples = hard + (relaxed - relaxed.detach())

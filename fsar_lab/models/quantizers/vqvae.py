@@ -22,7 +22,7 @@ class VQVAE(VectorQuantizer):
     def forward(self, y: Tensor) -> Quantized:
         """Quantize y [N, G*D, h, w]."""
         rows = self.rows(y)
-        indices = self.distances(rows.detach()).argmin(-1)
+        indices = self.affinity(rows.detach()).argmax(-1)
         hard = self.gather(indices)
         codebook = (rows.detach() - hard).square().mean()
         commitment = (rows - hard.detach()).square().mean()
