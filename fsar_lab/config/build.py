@@ -1,0 +1,80 @@
+"""From a checked configuration to objects, plain data and a hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from fsar_lab.config.schema import ALLOWED_TARGETS, TrainConfig
+from fsar_lab.errors import ConfigError
+
+# Parts of the configuration that do not decide what is learned.
+_NOT_HASHED = ("name", "paths", "logger", "callbacks")
+_NOT_HASHED_TRAINER = ("threads", "checkpoint_minutes", "detect_anomaly", "profile", "resume")
+
+
+def build(config: Any, **extra: Any) -> Any:
+    """Import the class or function named by `config._target_` and call it as `target(config, **extra)`.
+
+    Args:
+        config: Instance of a schema dataclass with a `_target_`.
+        **extra: What the object needs beside its configuration, e.g. `out_channels=6`.
+
+    Returns:
+        Whatever the target returns.
+
+    Raises:
+        ConfigError: The target lies outside ALLOWED_TARGETS or does not exist.
+    """
+    target = str(config._target_)
+    check_target(target)
+    module_name, _, attribute = target.rpartition(".")
+    module = importlib.import_module(module_name)
+    try:
+        factory = getattr(module, attribute)
+    except AttributeError as error:
+        raise ConfigError(f"_target_: module {module_name} has no {attribute!r}") from error
+    return factory(config, **extra)
+
+
+def check_target(target: str) -> None:
+    """Refuse targets outside the allowed packages: a configuration must not be able to run any code.
+
+    Raises:
+        ConfigError: `target` does not start with one of ALLOWED_TARGETS.
+    """
+    if not target.startswith(ALLOWED_TARGETS):
+        allowed = " or ".join(ALLOWED_TARGETS)
+        raise ConfigError(
+            f"_target_={target}: only targets below {allowed} are built -> name a class there, or add its "
+            "package to ALLOWED_TARGETS in fsar_lab/config/schema.py"
+        )
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """Nested dicts, lists, strings and numbers: for hyper-parameters, checkpoints and config.yaml."""
+    plain: dict[str, Any] = dataclasses.asdict(config)
+    return plain
+
+
+def config_hash(config: TrainConfig) -> str:
+    """Hash of what decides the outcome of a run: 16 hexadecimal digits.
+
+    Paths, logger, callbacks and the run's name are left out; of `dataset.root` only the folder's own name
+    counts, so that the same data set in another place gives the same hash.
+    """
+    plain = to_plain(config)
+    for key in _NOT_HASHED:
+        plain.pop(key)
+    for key in _NOT_HASHED_TRAINER:
+        plain["trainer"].pop(key)
+    root = plain["dataset"].get("root")
+    if root is not None:
+        plain["dataset"]["root"] = Path(root).name
+    plain["dataset"].pop("download", None)
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

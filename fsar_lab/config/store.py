@@ -1,0 +1,42 @@
+"""Registers the dataclasses of the schema with Hydra, so that YAML files can build upon them."""
+
+from __future__ import annotations
+
+from hydra.core.config_store import ConfigStore
+
+from fsar_lab.config import schema
+
+# group -> option -> dataclass. A YAML file of the group begins with `defaults: [base_<option>, _self_]`.
+SCHEMAS: dict[str, dict[str, type]] = {
+    "backbone": {"shallow": schema.ShallowConfig},
+    "quantizer": {"v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
+    "prior": {"uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
+    "coder": {
+        "gaussian": schema.GaussianConfig,
+        "gaussian_linear_ar": schema.GaussianLinearARConfig,
+    },
+    "dataset": {
+        "photos": schema.PhotosConfig,
+        "cifar10": schema.CIFAR10Config,
+        "npz": schema.NPZConfig,
+        "fake": schema.FakeConfig,
+    },
+    "optimizer": {"adam": schema.AdamConfig, "adamw": schema.AdamWConfig},
+    "schedule": {"constant": schema.ConstantConfig, "warmup_cosine": schema.WarmupCosineConfig},
+    "trainer": {"trainer": schema.TrainerConfig},
+    "logger": {"logger": schema.LoggerConfig},
+    "callbacks": {"callbacks": schema.CallbacksConfig},
+    "paths": {"paths": schema.PathsConfig},
+}
+
+
+def register() -> None:
+    """Put every dataclass into Hydra's ConfigStore as `<group>/base_<option>`, the root as `base_train`.
+
+    Calling it twice does no harm.
+    """
+    store = ConfigStore.instance()
+    store.store(name="base_train", node=schema.TrainConfig)
+    for group, options in SCHEMAS.items():
+        for option, node in options.items():
+            store.store(group=group, name=f"base_{option}", node=node)
