@@ -1,0 +1,117 @@
+# Everything sets itself up: `make demo` or `make test` on a fresh clone is enough. `make help` explains.
+
+PYTHON ?=
+PIP_ARGS ?=
+WORKERS ?= auto
+DEMO_ARGS ?=
+TEST_ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+EXTRAS := train,bench,report,dev
+ENVIRONMENT := $(VENV)/.environment
+INSTALLED := $(VENV)/.installed
+BUILT := $(VENV)/.built
+
+C_SOURCES := $(wildcard setup.py entropy_c/*.py entropy_c/include/*.h entropy_c/src/*.c entropy_c/src/*.h)
+C_FORMATTED := $(wildcard $(addprefix entropy_c/,$(foreach d,include src tests fuzz bench,$(d)/*.c $(d)/*.h)))
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help doctor install build demo test test-all test-c lint format type bench clean distclean
+
+help:
+	@echo "fsar_lab: fast, learned, lossless image compression"
+	@echo
+	@echo "  make demo       set up, train a small codec on photographs, code held-out tiles, compare (minutes)"
+	@echo "  make test       set up, run the tests without the slow ones"
+	@echo
+	@echo "  make doctor     check Python, venv, compiler and disk; print what to install if something is missing"
+	@echo "  make install    make $(VENV) with the pinned dependencies"
+	@echo "  make build      install, and build the C entropy coder"
+	@echo "  make test-all   every test, and test-c"
+	@echo "  make test-c     the C tests under address and undefined-behaviour sanitizers"
+	@echo "  make lint       ruff, clang-format, C warnings as errors        (make format: repair what can be)"
+	@echo "  make type       mypy --strict"
+	@echo "  make bench      speed of the entropy coder and of the classical codecs, on this machine"
+	@echo "  make clean      remove builds and caches (runs and data stay)   (make distclean: $(VENV) too)"
+	@echo
+	@echo "  PYTHON=python3.12          interpreter for $(VENV): 3.11, 3.12 or 3.13 (default: the first one found)"
+	@echo "  PIP_ARGS='...'             more arguments for every pip install, e.g. an index of CPU-only torch wheels"
+	@echo "  DEMO_ARGS='prior=uniform'  more overrides for the demo       TEST_ARGS='-k tables'  more for pytest"
+	@echo "  WORKERS=2                  parallel test processes (default: auto, at most 4)"
+
+doctor:
+	@sh scripts/doctor.sh '$(PYTHON)' > /dev/null
+
+# --- environment: three stamps, each redone only when what it depends on has changed -----------------------
+
+# PYTHON= of another version than the existing environment's makes the environment anew.
+ifneq ($(and $(PYTHON),$(wildcard $(PY))),)
+ask_version = $(shell $(1) -c 'import sys; print(sys.version_info[:2])')
+ifneq ($(call ask_version,$(PYTHON)),$(call ask_version,$(PY)))
+.PHONY: $(ENVIRONMENT)
+endif
+endif
+
+$(ENVIRONMENT):
+	@python="$$(sh scripts/doctor.sh '$(PYTHON)')" && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+# The build tools come first, pinned, so that nothing is built with unpinned ones in isolation.
+$(INSTALLED): $(ENVIRONMENT) pyproject.toml constraints.txt
+	@echo "installing the pinned dependencies (the first time this downloads torch) ..."
+	$(PY) -m pip install --disable-pip-version-check -q $(PIP_ARGS) -c constraints.txt setuptools wheel cffi
+	$(PY) -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+$(BUILT): $(INSTALLED) $(C_SOURCES)
+	$(PY) setup.py -q build_ext --inplace
+	@touch $@
+
+install: $(INSTALLED)
+	@echo "$(VENV) is ready: $$($(PY) --version), torch $$($(PY) -c 'from importlib.metadata import version; print(version("torch"))')"
+
+build: $(BUILT)
+
+# --- use ---------------------------------------------------------------------------------------------------
+
+demo: $(BUILT)
+	$(PY) -m fsar_lab.train experiment=demo $(DEMO_ARGS)
+
+test: $(BUILT)
+	$(PYTEST) -m "not slow" $(TEST_ARGS)
+
+test-all: $(BUILT)
+	$(PYTEST) $(TEST_ARGS)
+	@$(MAKE) --no-print-directory test-c
+
+test-c:
+	$(MAKE) -C entropy_c test
+
+bench: $(BUILT)
+	$(PY) scripts/bench.py
+
+lint: $(INSTALLED)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(if $(C_FORMATTED),$(VENV)/bin/clang-format --dry-run -Werror $(C_FORMATTED))
+	$(MAKE) -C entropy_c lint
+
+format: $(INSTALLED)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	$(if $(C_FORMATTED),$(VENV)/bin/clang-format -i $(C_FORMATTED))
+
+type: $(INSTALLED)
+	$(PY) -m mypy --strict fsar_lab scripts
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	rm -f fsar_lab/entropy/_*.so fsar_lab/entropy/_*.c $(BUILT)
+	@if [ -e entropy_c/Makefile ]; then $(MAKE) -C entropy_c clean; fi
+
+distclean: clean
+	rm -rf $(VENV)
