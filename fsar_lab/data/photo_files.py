@@ -1,0 +1,62 @@
+"""Reading one photograph, and knowing whether it was ever compressed with loss."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+Image.MAX_IMAGE_PIXELS = None  # the user's own photographs may be large
+
+
+def read_photo(file: Path) -> tuple[Tensor | None, str | None]:
+    """Decode one file.
+
+    Returns:
+        The photograph, uint8 [3, H, W], or None if it cannot be used; and what is wrong with it, or None.
+    """
+    try:
+        with Image.open(file) as image:
+            if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
+                image = image.convert("RGB")
+            if image.mode != "RGB":
+                return None, f"left out, its mode is {image.mode} and not RGB with 8 bits"
+            lossy = image.format == "JPEG" or (image.format == "WEBP" and not _is_lossless_webp(file))
+            pixels = np.array(image)
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        return None, f"left out, not readable ({error})"
+    complaint = "was compressed with loss, figures from it say little about photographs" if lossy else None
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), complaint
+
+
+def unsuitable(photo: Tensor, tile: int) -> str | None:
+    """Why a photograph [3, H, W] cannot be cut into tiles, or None if it can."""
+    _, height, width = photo.shape
+    if min(height, width) < tile:
+        return f"left out, {width}x{height} is smaller than a tile of {tile}"
+    return None
+
+
+def content_number(photo: Tensor) -> float:
+    """A number in [0, 1) that depends on the pixels only."""
+    digest = hashlib.sha256(repr(tuple(photo.shape)).encode())
+    digest.update(photo.numpy().tobytes())
+    return int.from_bytes(digest.digest()[:6], "big") / 2**48
+
+
+def _is_lossless_webp(file: Path) -> bool:
+    """Whether the file has a VP8L chunk (lossless) and no VP8 chunk (lossy)."""
+    with file.open("rb") as stream:
+        head = stream.read(12)
+        if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+            return False
+        while len(chunk := stream.read(8)) == 8:
+            if chunk[:4] in (b"VP8L", b"VP8 "):
+                return chunk[:4] == b"VP8L"
+            size = int.from_bytes(chunk[4:], "little")
+            stream.seek(size + size % 2, 1)
+    return False
