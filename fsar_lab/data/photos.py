@@ -66,14 +66,15 @@ class CropSource(Source):
     """Random crops of photographs, at any offset.
 
     An index names a photograph, as many indices for each as it holds disjoint tiles; where its crop lies is
-    drawn anew each time. All photographs are one flat buffer, and a batch is one gather from it.
+    drawn anew each time. All photographs are one flat buffer, and a batch is one gather of rows of crops from it.
     """
 
     def __init__(self, photos: Sequence[Tensor], tile: int, flip: bool) -> None:
         """Copy `photos`, uint8 [3, H, W] of any sizes ≥ tile, into the buffer."""
         sizes = torch.tensor([photo.shape for photo in photos])
         heights, widths = sizes[:, 1], sizes[:, 2]
-        self.buffer = torch.cat([photo.reshape(-1) for photo in photos])
+        buffer = torch.cat([photo.reshape(-1) for photo in photos])
+        self._windows = buffer.unfold(0, tile, 1)  # every run of `tile` bytes; a view, nothing is copied
         self.flip = flip
         self.randoms = 3
         self._height, self._width = heights, widths
@@ -93,13 +94,13 @@ class CropSource(Source):
         height, width, tile = self._height[photo], self._width[photo], self._tile
         top = (uniform[:, 0] * (height - tile + 1)).long()
         left = (uniform[:, 1] * (width - tile + 1)).long()
-        columns = self._steps.expand(len(indices), tile)
-        if self.flip:
-            columns = torch.where(uniform[:, 2:] < 0.5, tile - 1 - columns, columns)
         origin = self._start[photo] + top * width + left
         planes = origin[:, None] + (height * width)[:, None] * torch.arange(3)
-        rows = planes[:, :, None] + width[:, None, None] * self._steps
-        return self.buffer[rows[..., None] + columns[:, None, None, :]]
+        crops = self._windows[planes[:, :, None] + width[:, None, None] * self._steps]
+        if self.flip:
+            mirrored = uniform[:, 2] < 0.5
+            crops[mirrored] = crops[mirrored].flip(-1)
+        return crops
 
 
 def grid(photos: Iterable[Tensor], tile: int) -> Tensor:
