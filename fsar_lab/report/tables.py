@@ -1,0 +1,53 @@
+"""Results on the console (rich)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fsar_lab.report import rows as content
+from fsar_lab.report.rows import Column, Result
+
+
+def comparison_table(result: Result) -> Table:
+    """Our codec, its siblings and the classical codecs, one line each."""
+    images = result.get("images")
+    title = f"Coded for real: {images:,} images" if images else "Coded for real"
+    return _table(title, content.comparison_rows(result), content.COMPARISON, rule_after=1)
+
+
+def parts_table(result: Result) -> Table:
+    """Where the bits go, and what the models had estimated (cross-entropies, not sizes)."""
+    return _table("Parts (bpd)", content.parts_rows(result), content.PARTS, rule_after=3)
+
+
+def print_result(result: Result, console: Console | None = None) -> None:
+    """Prints both tables and the remarks below them."""
+    console = console or Console()
+    console.print(comparison_table(result))
+    console.print(parts_table(result))
+    for note in content.notes(result):
+        console.print(f"[bold yellow]Note:[/] {escape(note)}", highlight=False)
+
+
+def _table(
+    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], rule_after: int
+) -> Table:
+    # Narrow enough for 80 columns; if it is narrower still, names wrap and figures stay whole.
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    for column in columns:
+        if column.left:
+            table.add_column(column.heading, overflow="fold")
+        else:
+            table.add_column(column.heading, justify="right", no_wrap=True)
+    for number, cells in enumerate(content.lines(rows, columns), 1):
+        last = number == rule_after and number < len(rows)
+        table.add_row(*map(escape, cells), style="bold" if number == 1 else None, end_section=last)
+    return table
