@@ -1,0 +1,1 @@
+"""The exported, integer-only codec: images to bytes and back."""

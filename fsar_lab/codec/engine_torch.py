@@ -1,0 +1,197 @@
+"""Runs integer networks with PyTorch: exact float32 (or float64) matrix products.
+
+Every sum of products is an integer below 2^24 (proven by `integer_network`), scaled by a power of
+two, so float32 products give the same bits in any order, batch size and number of threads. Convolutions
+are unfolded to plain matrix products: Winograd, FFT, TF32 and bfloat16 would not be exact. Data are
+channels-last, so that unfolding copies contiguous runs and a 1x1 layer needs no copy at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fsar_lab.codec.integer_network import CodeSearch, CodeTable, IntegerNetwork, Layer, half
+from fsar_lab.errors import CodingError
+
+
+@contextmanager
+def exact(threads: int | None = None) -> Iterator[None]:
+    """Everything that could change a bit is off inside; the caller's settings come back afterwards."""
+    precision, before = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    torch.set_float32_matmul_precision("highest")
+    if threads is not None and threads != before:
+        torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        if threads is not None and threads != before:
+            torch.set_num_threads(before)
+
+
+def self_test(device: torch.device, dtype: torch.dtype) -> None:
+    """Raise CodingError if this machine's matrix product loses bits of 24-bit integer sums."""
+    numbers = torch.arange(96 * 96).reshape(96, 96)
+    a, b = (numbers * 7919) % 821 - 410, (numbers * 104729) % 819 - 409  # 96 * 410 * 409 < 2^24
+    product = (a.to(device, dtype) @ b.to(device, dtype)).cpu().double()
+    if not torch.equal(product, (a[:, :, None].double() * b[None].double()).sum(1)):
+        raise CodingError(f"matrix products on {device} are not exact in {dtype}; use the CPU or dtype=float64")
+
+
+class _Step:
+    """One layer, its constants laid out for matrix products.
+
+    The shift is folded into the weights: scaled by a power of two they are as exact as before, and
+    what remains of requantisation is floor and clamp.
+    """
+
+    def __init__(self, layer: Layer, device: torch.device, dtype: torch.dtype) -> None:
+        self.layer = layer
+        scale = np.exp2(-layer.shift.astype(np.float64))
+        weight = layer.weight.astype(np.float64) * scale[:, None, None, None]
+        bias = (layer.bias.astype(np.int64) + half(layer.shift)) * scale
+        if layer.kind == "transposed":
+            matrix = _phases(weight)
+            bias = np.tile(bias, 4)
+        else:
+            matrix = weight.transpose(2, 3, 1, 0).reshape(-1, len(layer.bias))
+
+        def tensor(values: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values, np.float64)).to(device, dtype)
+
+        self.matrix, self.bias = tensor(matrix), tensor(bias)
+        self.low, self.high = tensor(layer.low), tensor(layer.high)
+        self.skip_multiplier = tensor(layer.skip_multiplier * scale)
+
+    def __call__(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """[N, H, W, in] -> [N, H', W', out]."""
+        layer, size = self.layer, self.layer.weight.shape[2]
+        if layer.kind == "transposed":
+            windows = _windows(x, 2, 1, 1)
+            product = torch.addmm(self.bias, windows.flatten(0, 2), self.matrix)
+            acc = _interleave(product.view(*windows.shape[:3], 4, -1))
+        else:
+            windows = x if size == 1 else _windows(x, size, layer.stride, layer.padding)
+            product = torch.addmm(self.bias, windows.flatten(0, 2), self.matrix)
+            acc = product.view(*windows.shape[:3], -1)
+        if skip is not None:
+            acc.addcmul_(skip, self.skip_multiplier)
+        return torch.clamp(acc.floor_(), self.low, self.high, out=acc)
+
+
+def _windows(x: Tensor, size: int, stride: int, padding: int) -> Tensor:
+    """Zero-padded windows of [N, H, W, C], (row, column, channel) innermost: [N, H', W', size*size*C]."""
+    n, h, w, c = x.shape
+    padded = x.new_zeros(n, h + 2 * padding, w + 2 * padding, c)
+    padded[:, padding : padding + h, padding : padding + w] = x
+    rows, columns = ((side + 2 * padding - size) // stride + 1 for side in (h, w))
+    image, row, column, _ = padded.stride()
+    views = padded.as_strided(
+        (n, rows, columns, size, size * c), (image, row * stride, column * stride, row, 1)
+    )  # a window's row is one contiguous run
+    return views.reshape(n, rows, columns, size * size * c)
+
+
+def _phases(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """4x4 stride-2 transposed convolution as one product on 2x2 windows: [4 * in, 4 * out].
+
+    Output (2y + p, 2x + q) sees the inputs at rows y + p - 1 and y + p, through weight rows 3 - p and
+    1 - p; the same holds for columns. Phase 2p + q of the product belongs to it.
+    """
+    rows = [weight[:, :, [3 - p, 1 - p]][:, :, :, [3 - q, 1 - q]] for p in (0, 1) for q in (0, 1)]
+    return np.stack(rows).transpose(3, 4, 2, 0, 1).reshape(4 * weight.shape[1], -1)
+
+
+def _interleave(product: Tensor) -> Tensor:
+    """Windows' phases [N, H + 1, W + 1, 4, C] -> image [N, 2H, 2W, C]."""
+    n, h, w, _, c = product.shape
+    out = product.new_empty(n, h - 1, 2, w - 1, 2, c)
+    for p in (0, 1):
+        for q in (0, 1):
+            out[:, :, p, :, q] = product[:, p : p + h - 1, q : q + w - 1, 2 * p + q]
+    return out.view(n, 2 * h - 2, 2 * w - 2, c)
+
+
+class NetworkEngine:
+    """An integer network ready to run on `device` in `dtype` (float32 or float64: the same bits)."""
+
+    def __init__(self, network: IntegerNetwork, device: torch.device, dtype: torch.dtype) -> None:
+        self.steps = [_Step(layer, device, dtype) for layer in network.layers]
+        self.kept = {layer.skip for layer in network.layers if layer.skip is not None}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Integer activations [N, H, W, C] in a float type -> the last layer's [N, H', W', C']."""
+        kept = {0: x} if 0 in self.kept else {}
+        for number, step in enumerate(self.steps):
+            skip = step.layer.skip
+            x = step(x, None if skip is None else kept[skip])
+            if number + 1 in self.kept:
+                kept[number + 1] = x
+        return x
+
+
+class TorchEngine:
+    """Analysis (images to indices) and synthesis (indices to distribution parameters).
+
+    Args:
+        analysis, search, table, synthesis: the integer model.
+        device: "cpu" or "cuda".
+        dtype: float32, or float64 to check it.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        analysis: IntegerNetwork,
+        search: CodeSearch,
+        table: CodeTable,
+        synthesis: IntegerNetwork,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.device, self.dtype = torch.device(device), dtype
+        with exact():
+            self_test(self.device, dtype)
+        self.analysis = NetworkEngine(analysis, self.device, dtype)
+        self.synthesis = NetworkEngine(synthesis, self.device, dtype)
+        self.search_weight = torch.from_numpy(search.weight.astype(np.float64)).to(self.device, dtype)
+        self.search_bias = torch.from_numpy(search.bias.astype(np.float64)).to(self.device, dtype)
+        groups, size, channels = table.values.shape
+        self.table = torch.from_numpy(table.values.astype(np.float64)).to(self.device, dtype).view(-1, channels)
+        self.table_base = (torch.arange(groups) * size).to(self.device)
+        self.low, self.high = (torch.from_numpy(v).to(self.device, dtype) for v in (table.low, table.high))
+
+    def analyse(self, images: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.uint16]:
+        """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w]."""
+        with exact(threads):
+            x = torch.from_numpy(images).to(self.device).to(self.dtype)
+            y = self.analysis(x.mul_(2).sub_(255))
+            n, h, w, _ = y.shape
+            groups, _, dim = self.search_weight.shape
+            rows = y.view(-1, groups, dim).transpose(0, 1)
+            scores = torch.baddbmm(self.search_bias[:, None], rows, self.search_weight.transpose(1, 2))
+            best = scores.argmax(2)  # the first of equal scores
+            indices: NDArray[np.uint16] = best.view(groups, n, h, w).transpose(0, 1).cpu().numpy().astype(np.uint16)
+        return indices
+
+    def synthesise(
+        self, indices: NDArray[np.uint16], threads: int | None = None
+    ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+        """Indices uint16 [N, G, h, w] -> (logit int16, scale index uint8), both [N, 3, H, W]."""
+        with exact(threads):
+            codes = torch.from_numpy(indices.astype(np.int32)).to(self.device).permute(0, 2, 3, 1)
+            x = self.table[codes[..., 0]]
+            for group in range(1, codes.shape[-1]):
+                x = x + self.table[codes[..., group] + self.table_base[group]]
+            theta = self.synthesis(torch.clamp(x, self.low, self.high))
+            n, h, w, channels = theta.shape
+            pairs = theta.view(n, h, w, channels // 2, 2).permute(4, 0, 3, 1, 2).to(torch.int16).cpu().numpy()
+        return np.ascontiguousarray(pairs[0]), pairs[1].astype(np.uint8)

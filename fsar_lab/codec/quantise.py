@@ -1,0 +1,277 @@
+"""One float network to one integer network: scales, calibration and the 2^24 proof.
+
+Symbols: activation channel i is s_i * a_i with integer a_i; weights of output channel o are
+W * s_i = t_o * w with integer w, so an accumulator of channel o counts units of t_o. The output scale
+is s_o = t_o * 2^shift_o: every channel's scale follows its weights', and the next layer's weights
+absorb it. Requantisation is then a mere shift, and costs at most one bit of activation precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fsar_lab.codec.fold import FoldedLayer
+from fsar_lab.codec.integer_network import EXACT, MAX_SHIFT, IntegerNetwork, Layer, half, layer_bound
+from fsar_lab.errors import ExportError
+
+Float = NDArray[np.float64]
+LEVELS = (4095, 2047, 1023, 511, 255, 127, 63, 31, 15)  # activation levels; the finest that is proven is taken
+CLIPS = np.linspace(0.5, 1.0, 26)  # candidates for the largest weight that is kept
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to quantise.
+
+    Attributes:
+        weight_bits: of every layer but a head, which takes what the proof allows.
+        margin: clamp bounds are this many times the largest value seen in calibration.
+        fill: part of 2^24 that may be planned for when activation levels are chosen; biases are
+            corrected later and need the rest.
+    """
+
+    weight_bits: int = 8
+    margin: float = 1.1
+    fill: float = 0.95
+
+
+@dataclass
+class Activation:
+    """An activation of the float and of the integer network on the calibration images.
+
+    Attributes:
+        real: float32 [N, C, H, W].
+        integer: float32 [N, C, H, W] holding integers.
+        scale: float64 [C], real = scale * integer.
+        limit: int64 [C], largest integer.
+        signed: integers lie in [-limit, limit], else in [0, limit].
+    """
+
+    real: Tensor
+    integer: Tensor
+    scale: Float
+    limit: NDArray[np.int64]
+    signed: bool
+
+    @property
+    def bounds(self) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Clamp bounds (low, high)."""
+        return (-self.limit * self.signed).astype(np.int16), self.limit.astype(np.int16)
+
+    def power(self) -> Float:
+        """Mean square of each channel's integers."""
+        result: Float = self.integer.double().square().mean((0, 2, 3)).numpy()
+        return result
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Integer weights of one layer: W * s_in = unit[o] * values, and skip = unit[o] * skip_multiplier[o]."""
+
+    values: NDArray[np.int16]
+    unit: Float
+    skip_multiplier: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A layer without requantisation and what it gives on the calibration images.
+
+    Attributes:
+        layer: shift and bounds are not set.
+        unit: of the accumulators, [out].
+        real: float accumulators before the ReLU, [N, out, H', W'].
+        integer: integer accumulators, bias included.
+    """
+
+    layer: Layer
+    unit: Float
+    real: Tensor
+    integer: Tensor
+
+
+def _channels(values: NDArray[np.generic]) -> Tensor:
+    """[C] -> float32 [1, C, 1, 1]."""
+    return torch.from_numpy(np.asarray(values, np.float32)).view(1, -1, 1, 1)
+
+
+def round_weights(layer: FoldedLayer, scale: Float, power: Float, skip: Activation | None, bits: int) -> Weights:
+    """Per-channel integer weights with the clipping that loses least.
+
+    Args:
+        layer: float layer.
+        scale: of the input channels, [in].
+        power: mean square of each input channel's integers, weighs the rounding errors.
+        skip: the added activation; its scale must be an integer multiple of the accumulator's unit.
+        bits: of signed weights.
+    """
+    real = layer.weight.numpy() * scale[None, :, None, None]
+    largest = np.abs(real).max((1, 2, 3))
+    limit = 2 ** (bits - 1) - 1
+
+    def rounded(unit: Float) -> Float:
+        result: Float = np.clip(np.rint(real / unit[:, None, None, None]), -limit, limit)
+        return result
+
+    widest = np.where(largest > 0, largest, 1.0) / limit
+    best, unit = np.full(len(widest), np.inf), widest
+    for clip in CLIPS:
+        trial = widest * clip
+        if skip is not None:
+            trial = skip.scale / np.maximum(np.rint(skip.scale / trial), 1.0)
+        error = ((rounded(trial) * trial[:, None, None, None] - real) ** 2).sum((2, 3)) @ power
+        unit, best = np.where(error < best, trial, unit), np.minimum(error, best)
+    multiplier = np.zeros(len(unit)) if skip is None else np.rint(skip.scale / unit)
+    return Weights(rounded(unit).astype(np.int16), unit, multiplier.astype(np.int32))
+
+
+def raw_layer(layer: FoldedLayer, weights: Weights, bias: Float, what: str) -> Layer:
+    """A layer without its requantisation.
+
+    Raises:
+        ExportError: biases beyond the exact range.
+    """
+    if not np.isfinite(bias).all() or np.abs(bias).max() >= EXACT:
+        raise ExportError(f"{what}: layer {layer.name}: a bias lies beyond 2^24; the network is degenerate")
+    zeros = np.zeros(len(bias))
+    return Layer(
+        name=layer.name,
+        kind=layer.kind,
+        weight=weights.values,
+        bias=np.rint(bias).astype(np.int32),
+        shift=zeros.astype(np.uint8),
+        low=zeros.astype(np.int16),
+        high=zeros.astype(np.int16),
+        stride=layer.stride,
+        padding=layer.padding,
+        skip=layer.skip,
+        skip_multiplier=weights.skip_multiplier,
+    )
+
+
+def prove(layer: Layer, source: Activation, skip: Activation | None, what: str) -> None:
+    """Raise ExportError, naming the layer, unless every partial sum stays below 2^24."""
+    bound = layer_bound(layer, source.limit, None if skip is None else skip.limit)
+    if bound >= EXACT:
+        raise ExportError(
+            f"{what}: layer {layer.name}: partial sums may reach {bound:,}, but only below 2^24 = 16,777,216 are "
+            "they exact; train with weight decay or a narrower backbone"
+        )
+
+
+class Quantiser:
+    """Builds one integer network, running it on the calibration images as it grows.
+
+    Args:
+        chain: folded float layers.
+        options: see Options.
+        what: "analysis" or "synthesis", for messages.
+    """
+
+    def __init__(self, chain: list[FoldedLayer], options: Options, what: str) -> None:
+        self.chain, self.options, self.what = chain, options, what
+        self.layers: list[Layer] = []
+        self.activations: list[Activation] = []
+
+    def start(self, activation: Activation) -> None:
+        """Set the network's input."""
+        self.activations = [activation]
+
+    def network(self) -> IntegerNetwork:
+        """What has been built."""
+        low, high = self.activations[0].bounds
+        return IntegerNetwork(low, high, tuple(self.layers))
+
+    def fits(self, number: int, scale: Float, limit: NDArray[np.int64], power: Float) -> bool:
+        """Whether layer `number` is proven exact if its input has these scales and limits."""
+        layer = self.chain[number]
+        skip = None if layer.skip is None else self.activations[layer.skip]
+        weights = round_weights(layer, scale, power, skip, self.options.weight_bits)
+        bias = layer.bias.numpy() / weights.unit
+        if np.abs(bias).max() >= EXACT:
+            return False
+        trial = raw_layer(layer, weights, bias, self.what)
+        return layer_bound(trial, limit, None if skip is None else skip.limit) < self.options.fill * EXACT
+
+    def accumulate(self, weights: Weights, layer: FoldedLayer) -> tuple[Tensor, Tensor]:
+        """(float accumulators before the ReLU, integer accumulators without bias), [N, out, H', W'].
+
+        Calibration statistics only: the integer side here need not be exact.
+        """
+        source = self.activations[-1]
+        skip = None if layer.skip is None else self.activations[layer.skip]
+        real = layer(source.real, None if skip is None else skip.real)
+        plain = replace(layer, weight=torch.from_numpy(weights.values.astype(np.float64)), bias=layer.bias * 0)
+        integer = plain(source.integer, None)
+        if skip is not None:
+            integer = integer + skip.integer * _channels(weights.skip_multiplier)
+        return real, integer
+
+    def convolution(self, weights: Weights | None = None, zero: Float | float = 0.0) -> Raw:
+        """Next layer without requantisation, its bias corrected for the mean error of all before it.
+
+        Args:
+            weights: of a layer whose units are given; otherwise they are chosen here.
+            zero: real value of an output of 0.
+        """
+        layer, source = self.chain[len(self.layers)], self.activations[-1]
+        skip = None if layer.skip is None else self.activations[layer.skip]
+        if weights is None:
+            weights = round_weights(layer, source.scale, source.power(), skip, self.options.weight_bits)
+        real, integer = self.accumulate(weights, layer)
+        target = (real.double().mean((0, 2, 3)).numpy() - zero) / weights.unit
+        raw = raw_layer(layer, weights, target - integer.double().mean((0, 2, 3)).numpy(), self.what)
+        prove(raw, source, skip, self.what)
+        return Raw(raw, weights.unit, real, integer + _channels(raw.bias))
+
+    def step(self, levels: tuple[int, ...] = LEVELS) -> None:
+        """Add the next layer with an output of at most `levels`, as many as the layer after it allows."""
+        number = len(self.layers)
+        layer = self.chain[number]
+        raw = self.convolution()
+        real = raw.real.relu() if layer.relu else raw.real
+        reach = self.reach(real)
+        power = real.double().square().mean((0, 2, 3)).numpy()
+        for level in levels:
+            shift = np.clip(np.ceil(np.log2(reach / (raw.unit * level))), 0, MAX_SHIFT)
+            scale = raw.unit * np.exp2(shift)
+            limit = np.minimum(np.ceil(reach / scale), level).astype(np.int64)
+            if number + 1 == len(self.chain) or self.fits(number + 1, scale, limit, power / scale**2):
+                break
+        else:
+            raise ExportError(
+                f"{self.what}: layer {self.chain[number + 1].name}: sums stay below 2^24 with no number of activation "
+                "levels; use a narrower backbone"
+            )
+        output = Activation(real, raw.integer, scale, limit, not layer.relu)
+        output.integer = self.finish(raw, shift.astype(np.uint8), *output.bounds)
+        self.activations.append(output)
+        self._free()
+
+    def finish(
+        self, raw: Raw, shift: NDArray[np.uint8], low: NDArray[np.int16], high: NDArray[np.int16]
+    ) -> Tensor:
+        """Append the layer with this requantisation; returns its integer outputs."""
+        layer = replace(raw.layer, shift=shift, low=low, high=high)
+        skip = None if layer.skip is None else self.activations[layer.skip]
+        prove(layer, self.activations[-1], skip, self.what)
+        self.layers.append(layer)
+        scaled = (raw.integer + _channels(half(shift))) * _channels(np.exp2(-shift.astype(np.float64)))
+        return scaled.floor().clamp(_channels(low), _channels(high))
+
+    def _free(self) -> None:
+        """Drop the images of activations that nobody needs any more; keep their scales."""
+        needed = {layer.skip for layer in self.chain[len(self.layers) :]} | {len(self.layers)}
+        for number, activation in enumerate(self.activations):
+            if number not in needed:
+                activation.real = activation.integer = torch.empty(0)
+
+    def reach(self, real: Tensor) -> Float:
+        """Largest magnitude per channel that is kept; channels that are never active get a small one."""
+        largest = real.abs().amax((0, 2, 3)).double().numpy() * self.options.margin
+        return np.maximum(largest, max(float(largest.max()) * 1e-4, 1e-9))

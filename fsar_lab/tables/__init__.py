@@ -1,0 +1,1 @@
+"""Trained floats to integer tables: the only place where probabilities become frequencies."""

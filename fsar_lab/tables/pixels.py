@@ -1,0 +1,106 @@
+"""The pixel distribution in integers: fine cdfs, mean look-up and AR weights.
+
+docs/ARCHITECTURE.md, "Pixel distribution in integers", gives the arithmetic that reads these tables.
+All of them are made once, at export; a decoder only reads stored integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsar_lab.errors import ExportError
+
+FINE = 1020  # fine steps of the data range [0, 1]: four per grey level
+REACH = 1022  # the cdf is stored for t in [-REACH, REACH] fine steps
+CDF_TOTAL = (1 << 16) - 256  # 256 counts are kept back, one for each grey level
+LUT_UNITS = 16  # base means are stored in 1/16 of a fine step
+LOGITS = 4096  # length of the mean look-up; index = logit + 2048
+SIGMOID_UNIT = 1.0 / 256.0  # one integer logit step of a sigmoid mean
+LINEAR_UNIT = 1.0 / 2048.0  # one step of a linear mean, counted from 1/2: covers [-0.5, 1.5)
+WEIGHT_ONE = 1 << 16  # AR weights and biases are in 2^-16 fine steps
+
+Tap = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PixelTables:
+    """What the entropy coder's pixel model is made of.
+
+    Attributes:
+        cdf: uint16 [S, 2 * 1022 + 1], non-decreasing, at most 2^16 - 256.
+        mean_lut: int16 [4096], base mean in 1/16 fine step for logit -2048..2047.
+        taps: per colour, causal (colour, row, column) offsets.
+        weights: int32 [taps in all], colour after colour, in 2^-16 fine steps per grey level.
+        bias: int32 [3], in 2^-16 fine steps.
+    """
+
+    cdf: NDArray[np.uint16]
+    mean_lut: NDArray[np.int16]
+    taps: tuple[tuple[Tap, ...], ...]
+    weights: NDArray[np.int32]
+    bias: NDArray[np.int32]
+
+
+def scale_grid(log_scale_min: float, log_scale_max: float, num_scales: int) -> NDArray[np.float64]:
+    """Natural logarithms of the scales, evenly spaced, ends included."""
+    return np.linspace(log_scale_min, log_scale_max, num_scales)
+
+
+def fine_cdfs(log_scales: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """round(Phi(t / 1020 / sigma) * (2^16 - 256)) for every scale, uint16 [S, 2045]."""
+    t = np.arange(-REACH, REACH + 1) / FINE
+    rows = [
+        [0.5 * math.erfc(-value * math.sqrt(0.5)) for value in t * math.exp(-log_scale)]
+        for log_scale in log_scales.tolist()
+    ]
+    # Rounding is monotonic, but erfc need not be to the last bit: make sure.
+    counts = np.floor(np.asarray(rows) * CDF_TOTAL + 0.5)
+    return np.maximum.accumulate(np.clip(counts, 0, CDF_TOTAL), axis=1).astype(np.uint16)
+
+
+def mean_lut(sigmoid_mean: bool) -> NDArray[np.int16]:
+    """Base mean in 1/16 fine step for every integer logit, int16 [4096].
+
+    A sigmoid mean has logits in units of 1/256. A linear mean is counted from 1/2 in units of
+    1/2048 and not clamped here: the coder clamps the sum with the AR part.
+    """
+    logit = np.arange(-LOGITS // 2, LOGITS // 2)
+    if sigmoid_mean:
+        mean = np.asarray([1.0 / (1.0 + math.exp(-value)) for value in (logit * SIGMOID_UNIT).tolist()])
+    else:
+        mean = 0.5 + logit * LINEAR_UNIT
+    return np.floor(mean * (FINE * LUT_UNITS) + 0.5).astype(np.int16)
+
+
+def logit_unit(sigmoid_mean: bool) -> tuple[float, float]:
+    """(unit, zero) of the integer logit: float mean output = zero + unit * logit."""
+    return (SIGMOID_UNIT, 0.0) if sigmoid_mean else (LINEAR_UNIT, 0.5)
+
+
+def linear_ar(
+    taps: tuple[tuple[Tap, ...], ...], weight: NDArray[np.floating], bias: NDArray[np.floating]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """AR weights and bias, trained on pixels in [0, 1], in the coder's fixed point.
+
+    Args:
+        taps: per colour.
+        weight: float [colours, T] with T taps per colour (T may be 0).
+        bias: float [colours].
+
+    Returns:
+        int32 [taps in all] and int32 [colours].
+
+    Raises:
+        ExportError: not finite, or too large for the coder's int32.
+    """
+    flat = np.concatenate([np.asarray(weight, np.float64)[c, : len(t)] for c, t in enumerate(taps)])
+    fixed_weight = np.rint(flat * (FINE / 255) * WEIGHT_ONE)
+    fixed_bias = np.rint(np.asarray(bias, np.float64) * FINE * WEIGHT_ONE)
+    for name, values in (("weights", fixed_weight), ("bias", fixed_bias)):
+        if not np.isfinite(values).all() or np.abs(values).max(initial=0) >= 2**30:
+            raise ExportError(f"the linear AR's {name} do not fit the coder's fixed point; train with another seed")
+    return fixed_weight.astype(np.int32), fixed_bias.astype(np.int32)
