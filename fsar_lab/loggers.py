@@ -12,6 +12,7 @@ from typing import Any
 import fsar_lab._torchvision_guard  # noqa: F401  isort: skip
 
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from fsar_lab.config.build import config_hash, to_plain
 from fsar_lab.config.schema import TrainConfig
@@ -84,21 +85,31 @@ def quiet_console() -> None:
 
 
 def _wandb_logger(config: TrainConfig, run_dir: Path) -> WandbLogger:
+    return WandbLogger(
+        save_dir=run_dir, project=config.logger.project, experiment=_start_wandb_run(config, run_dir)
+    )
+
+
+@rank_zero_only
+def _start_wandb_run(config: TrainConfig, run_dir: Path) -> Any:
+    """Start the run here, not in Lightning: its own offline switch sets WANDB_MODE for the whole process.
+
+    A resumed run is a new W&B run, since the offline files of one id cannot be continued.
+    """
     import wandb
 
-    online = config.logger.mode == "online"
-    plain: dict[str, Any] = to_plain(config) | {"config_hash": config_hash(config)}
-    # `mode` goes to wandb.init: Lightning's own `offline=True` sets WANDB_MODE for the whole process, and a
-    # later online run would stay offline.
-    return WandbLogger(
+    settings = config.logger
+    run = wandb.init(
+        project=settings.project,
+        entity=settings.entity,
         name=config.name,
-        save_dir=run_dir,
-        project=config.logger.project,
-        entity=config.logger.entity,
-        group=config.logger.group,
-        tags=list(config.logger.tags),
-        config=plain,
-        mode=config.logger.mode,
-        resume=None,  # a resumed run is a new W&B run: offline files of one id cannot be continued
-        settings=wandb.Settings(silent=not online, console="off", disable_code=True),
+        group=settings.group,
+        tags=list(settings.tags),
+        config=to_plain(config) | {"config_hash": config_hash(config)},
+        dir=run_dir,
+        mode="online" if settings.mode == "online" else "offline",
+        settings=wandb.Settings(silent=settings.mode != "online", console="off", disable_code=True),
     )
+    run.define_metric("trainer/global_step")  # the x-axis that Lightning's logger fills
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    return run

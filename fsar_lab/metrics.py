@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import fsar_lab._torchvision_guard  # noqa: F401  isort: skip
 
@@ -45,21 +45,6 @@ class BitsPerDimension(Metric):
         return self.nats / (self.sub_pixels * math.log(2.0))
 
 
-class Usage(NamedTuple):
-    """How the codebooks are used.
-
-    Attributes:
-        perplexity: float64 [G], exp of the entropy of the index frequencies of each group: the number of
-            equally likely codes that would carry as much.
-        mean_perplexity: float64 scalar, mean over groups.
-        dead_codes: int64 scalar, codes over all groups that were never chosen.
-    """
-
-    perplexity: Tensor
-    mean_perplexity: Tensor
-    dead_codes: Tensor
-
-
 class CodebookUsage(Metric):
     """Histogram of the indices of every group.
 
@@ -82,9 +67,16 @@ class CodebookUsage(Metric):
         flat = indices.transpose(0, 1).flatten(1)
         self.histogram.scatter_add_(1, flat, torch.ones_like(flat))
 
-    def compute(self) -> Usage:
-        """Perplexity and dead codes of everything counted; perplexity is 1 before the first update."""
+    def compute(self) -> dict[str, Tensor]:
+        """How the codebooks were used, all float64.
+
+        Returns:
+            `perplexity_per_group`: [G], exp of the entropy of the index frequencies, the number of equally
+            likely codes that would carry as much (1 before the first update); `perplexity`: its mean;
+            `dead_codes`: codes of all groups together that were never chosen.
+        """
         counts = self.histogram.double()
         share = counts / counts.sum(1, keepdim=True).clamp_min(1.0)
         perplexity = torch.special.entr(share).sum(1).exp()
-        return Usage(perplexity, perplexity.mean(), (self.histogram == 0).sum())
+        dead = (counts == 0).sum().double()
+        return {"perplexity_per_group": perplexity, "perplexity": perplexity.mean(), "dead_codes": dead}
