@@ -1,1 +1,1 @@
-"""Configuration: schema, composition, checks, and building objects. Nothing here imports torch at import time."""
+"""Configuration: schema, composition, checks, and building objects. Importing it imports no torch."""

@@ -50,8 +50,8 @@ def check_target(target: str) -> None:
     if not target.startswith(ALLOWED_TARGETS):
         allowed = " or ".join(ALLOWED_TARGETS)
         raise ConfigError(
-            f"_target_={target}: only targets below {allowed} are built -> name a class there, or add its "
-            "package to ALLOWED_TARGETS in fsar_lab/config/schema.py"
+            f"_target_: {target} is not below {allowed}, and nothing else is built -> name a class there, or "
+            "add its package to ALLOWED_TARGETS in fsar_lab/config/schema.py"
         )
 
 

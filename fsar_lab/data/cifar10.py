@@ -38,17 +38,16 @@ class CIFAR10(Dataset):
 
 def _read(config: CIFAR10Config, train: bool) -> Tensor:
     """All images of one part: uint8 [N, 3, 32, 32]."""
-    import fsar_lab._torchvision_guard  # noqa: F401, PLC0415  (before torchvision, see there)
-
-    from torchvision.datasets import CIFAR10 as Torchvision  # noqa: PLC0415
+    import fsar_lab._torchvision_guard  # noqa: F401, I001  (before torchvision, see there)
+    from torchvision.datasets import CIFAR10 as Torchvision
 
     root = cifar10_folder(config)
     try:
         images = Torchvision(str(root), train=train, download=config.download).data
     except (URLError, OSError, RuntimeError) as error:
         raise DataError(
-            f"CIFAR-10 could not be had in {root}: {error} -> with a network dataset.download=true fetches it; "
-            "without one unpack cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html there, "
-            "or use .npz files with dataset=cifar10_npz"
+            f"CIFAR-10 could not be had in {root}: {error} -> with a network dataset.download=true fetches "
+            "it; without one unpack cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html "
+            "there, or use .npz files with dataset=cifar10_npz"
         ) from error
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()

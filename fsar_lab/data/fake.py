@@ -18,7 +18,7 @@ class Fake(Dataset):
         """Make all images; training, validation and test images differ."""
         test_count = config.test_images if config.test_images is not None else config.validation_images
         counts = [config.train_images, config.validation_images, test_count]
-        train, validation, test = smooth_images(sum(counts), config.side, config.seed).split(counts)
+        train, validation, test = torch.split(smooth_images(sum(counts), config.side, config.seed), counts)
         super().__init__(
             TensorSource(train, config.flip),
             TensorSource(validation),
@@ -29,7 +29,7 @@ class Fake(Dataset):
 
 
 def smooth_images(count: int, side: int, seed: int) -> Tensor:
-    """Sum of noise at all octaves, amplitude halved with each, plus correlated colours: uint8 [count, 3, side, side]."""
+    """Noise summed over octaves, halved with each, colours correlated: uint8 [count, 3, side, side]."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.zeros(count, 3, side, side)
     cells, amplitude = 2, 1.0

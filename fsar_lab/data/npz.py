@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,8 @@ def read(file: Path, side: int) -> Tensor:
             if "data" not in content:
                 raise DataError(f"{file}: no array `data`, only {sorted(content.files)}")
             data = content["data"]
-            labels = content["labels"] if "labels" in content else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+            labels = content.get("labels")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{file}: not a readable .npz file ({error}) -> get it again") from error
     if data.dtype != np.uint8:
         raise DataError(f"{file}: `data` is {data.dtype}, expected uint8")

@@ -21,14 +21,14 @@ def read_photo(file: Path) -> tuple[Tensor | None, str | None]:
     """
     try:
         with Image.open(file) as image:
-            if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
-                image = image.convert("RGB")
-            if image.mode != "RGB":
-                return None, f"left out, its mode is {image.mode} and not RGB with 8 bits"
             lossy = image.format == "JPEG" or (image.format == "WEBP" and not _is_lossless_webp(file))
-            pixels = np.array(image)
+            mode, pixels = image.mode, np.array(image)
     except (UnidentifiedImageError, OSError, ValueError) as error:
         return None, f"left out, not readable ({error})"
+    if mode == "RGBA" and (pixels[..., 3] == 255).all():
+        mode, pixels = "RGB", pixels[..., :3]
+    if mode != "RGB":
+        return None, f"left out, its mode is {mode} and not RGB with 8 bits"
     complaint = "was compressed with loss, figures from it say little about photographs" if lossy else None
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), complaint
 

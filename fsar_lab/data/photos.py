@@ -18,7 +18,8 @@ from fsar_lab.errors import DataError
 
 _WHEEL_ABOUT = (
     "tiles of the photographs in the scikit-image wheel (training: astronaut, NASA, public domain; coffee, "
-    "R. Michetti, CC0; motorcycle left and right, Middlebury stereo 2014; test: chelsea, S. van der Walt, CC0)"
+    "R. Michetti, CC0; motorcycle left and right, Middlebury stereo 2014; test: chelsea, S. van der Walt, "
+    "CC0)"
 )
 
 
@@ -52,7 +53,7 @@ class Photos(Dataset):
         held = [photo[:, photo.shape[1] - n * tile :] for photo, n in zip(train_photos, rows, strict=True)]
         test = grid(test_photos, tile)
         if dropped := sum(photo[0].numel() for photo in test_photos) - len(test) * tile * tile:
-            about += f"; {dropped:,} pixels at the edges of test photographs fill no whole tile and are dropped"
+            about += f"; {dropped:,} edge pixels of test photographs fill no whole tile and are dropped"
         super().__init__(
             CropSource(kept, tile, config.flip),
             TensorSource(spread(grid(held, tile), config.validation_images)),
@@ -66,7 +67,7 @@ class CropSource(Source):
     """Random crops of photographs, at any offset.
 
     An index names a photograph, as many indices for each as it holds disjoint tiles; where its crop lies is
-    drawn anew each time. All photographs are one flat buffer, and a batch is one gather of rows of crops from it.
+    drawn anew each time. All photographs are one flat buffer; a batch is one gather of rows from it.
     """
 
     def __init__(self, photos: Sequence[Tensor], tile: int, flip: bool) -> None:
@@ -79,9 +80,7 @@ class CropSource(Source):
         self.randoms = 3
         self._height, self._width = heights, widths
         self._start = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.prod(1).cumsum(0)[:-1]])
-        self._photo = torch.repeat_interleave(
-            torch.arange(len(photos)), (heights // tile) * (widths // tile)
-        )
+        self._photo = torch.repeat_interleave(torch.arange(len(photos)), (heights // tile) * (widths // tile))
         self._tile = tile
         self._steps = torch.arange(tile)
 
@@ -150,7 +149,7 @@ def split(photos: Sequence[Tensor], test_fraction: float) -> tuple[list[Tensor],
     """
     numbered = sorted({content_number(photo): photo for photo in photos}.items(), key=lambda pair: pair[0])
     if len(numbered) < 2:
-        raise DataError("one photograph cannot be both training and test set -> add photographs to dataset.root")
+        raise DataError("one photograph cannot be both for training and test -> add some to dataset.root")
     count = sum(number < test_fraction for number, _ in numbered)
     count = min(max(count, 1), len(numbered) - 1)
     ordered = [photo for _, photo in numbered]

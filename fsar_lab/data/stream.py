@@ -112,7 +112,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         generator = _generator(0, "batches", 0)
-        for indices in self._indices.split(self.size):
+        for indices in torch.split(self._indices, self.size):
             if len(indices):
                 yield self.source.batch(indices, generator)
 

@@ -1,0 +1,173 @@
+"""Whether the parts of a configuration fit together, and whether this machine has what it asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from fsar_lab.config import schema
+from fsar_lab.config.build import check_target
+from fsar_lab.config.schema import TrainConfig
+from fsar_lab.config.values import check_values
+from fsar_lab.data import places
+from fsar_lab.errors import ConfigError, DataError
+
+MAX_ORDER = 2  # contexts of the finite-state prior; its tables grow with (codebook_size + 1)^order
+MAX_TABLE_COUNTS = 2**26  # counts in all tables of the prior together, so that coding stays below 1 GB
+
+
+def validate(config: TrainConfig, resources: bool = True) -> None:
+    """Report everything that is wrong with a configuration in one error, before anything is built.
+
+    Args:
+        config: What `compose` made.
+        resources: Also look whether the data and the devices are there.
+
+    Raises:
+        ConfigError: One line for each problem: "key: problem -> remedy".
+    """
+    problems = list(check_values(config))
+    if not problems:  # the checks below divide by these values
+        problems = [*_targets(config), *_width(config), *_side(config), *_prior(config), *_coder(config)]
+        problems += _trainer(config)
+    if resources:
+        problems += [*_data(config), *_devices(config)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def image_side(dataset: object) -> int:
+    """Side of a data set's square images in pixels."""
+    if isinstance(dataset, schema.PhotosConfig):
+        return dataset.tile
+    if isinstance(dataset, schema.NPZConfig | schema.FakeConfig):
+        return dataset.side
+    return 32
+
+
+def _targets(config: TrainConfig) -> Iterator[str]:
+    for group in ("backbone", "quantizer", "prior", "coder", "dataset", "optimizer", "schedule"):
+        try:
+            check_target(str(getattr(config, group)._target_))
+        except ConfigError as error:
+            yield f"{group}.{error}"
+
+
+def _width(config: TrainConfig) -> Iterator[str]:
+    width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
+    if groups * dim == width:
+        return
+    if width % dim == 0:
+        remedy = f"quantizer.groups={width // dim}"
+    elif width % groups == 0:
+        remedy = f"quantizer.dim={width // groups}"
+    else:
+        remedy = f"backbone.width={groups * dim}"
+    yield (
+        f"quantizer.groups: {groups} codebooks of {dim}-dimensional vectors need a backbone of width "
+        f"{groups * dim}, but backbone.width is {width} -> {remedy}"
+    )
+
+
+def _side(config: TrainConfig) -> Iterator[str]:
+    side, factor = image_side(config.dataset), 2**config.backbone.downsamples
+    if side % factor:
+        key = "dataset.tile" if isinstance(config.dataset, schema.PhotosConfig) else "dataset.side"
+        fitting = max(factor, side - side % factor)
+        yield (
+            f"{key}: images of {side}x{side} cannot be halved backbone.downsamples="
+            f"{config.backbone.downsamples} times -> {key}={fitting}, or fewer downsamples"
+        )
+
+
+def _prior(config: TrainConfig) -> Iterator[str]:
+    prior = config.prior
+    if not isinstance(prior, schema.FSARConfig):
+        return
+    key, offsets = "prior.offsets", prior.offsets
+    groups, size = config.quantizer.groups, config.quantizer.codebook_size
+    for offset in offsets:
+        if len(offset) != 3:
+            yield f"{key}: {offset} is not [group, row, column] -> e.g. [0,-1,0] for the latent above"
+        elif offset >= [0, 0, 0]:
+            yield (
+                f"{key}: {offset} is not decoded yet when it is needed (order: group, row, column) -> "
+                "e.g. [0,-1,0] above, [0,0,-1] left"
+            )
+        elif -offset[0] >= groups:
+            yield (
+                f"{key}: {offset} points {-offset[0]} groups back, but quantizer.groups is {groups} -> "
+                f"[0,{offset[1]},{offset[2]}] or more groups"
+            )
+    if len({tuple(offset) for offset in offsets}) < len(offsets):
+        yield f"{key}: {offsets} names a neighbour twice -> name it once"
+    order = len(offsets)
+    if order < 1:
+        yield f"{key}: no neighbours -> prior=uniform"
+    elif order > MAX_ORDER:
+        yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
+    else:
+        yield from _tables(groups, size, order)
+
+
+def _tables(groups: int, size: int, order: int) -> Iterator[str]:
+    tables = groups * (size + 1) ** order
+    if tables * size <= MAX_TABLE_COUNTS:
+        return
+    fitting = size
+    while groups * (fitting + 1) ** order * fitting > MAX_TABLE_COUNTS:
+        fitting = fitting * 15 // 16
+    remedy = f"quantizer.codebook_size={fitting}"
+    if order > 1:
+        remedy += " or prior=fsar_o1s"
+    yield (
+        f"prior.offsets: order {order} with quantizer.codebook_size={size} and quantizer.groups={groups} "
+        f"needs {tables:,} tables of {size} counts, at most {MAX_TABLE_COUNTS:,} counts can be -> {remedy}"
+    )
+
+
+def _coder(config: TrainConfig) -> Iterator[str]:
+    low, high = config.coder.log_scale_min, config.coder.log_scale_max
+    if low >= high:
+        yield f"coder.log_scale_min: {low} is not below coder.log_scale_max={high} -> -7.0 and 0.0 are usual"
+
+
+def _trainer(config: TrainConfig) -> Iterator[str]:
+    trainer = config.trainer
+    if trainer.batch_size % trainer.devices:
+        fitting = max(1, trainer.batch_size // trainer.devices) * trainer.devices
+        yield (
+            f"trainer.batch_size: {trainer.batch_size} does not divide over trainer.devices={trainer.devices} "
+            f"-> trainer.batch_size={fitting}"
+        )
+    if trainer.train_images < trainer.batch_size:
+        yield (
+            f"trainer.train_images: {trainer.train_images} is less than one batch of "
+            f"{trainer.batch_size} -> trainer.train_images={trainer.batch_size} or more"
+        )
+
+
+def _data(config: TrainConfig) -> Iterator[str]:
+    try:
+        places.check(config.dataset)
+    except DataError as error:
+        yield f"dataset.root: {error}"
+
+
+def _devices(config: TrainConfig) -> Iterator[str]:
+    wanted = config.trainer.devices
+    if config.trainer.accelerator == "gpu":
+        import torch  # here, so that everything else is checked without waiting for it
+
+        there = torch.cuda.device_count()
+        if there == 0:
+            yield "trainer.accelerator: torch sees no GPU on this machine -> trainer=cpu"
+        elif wanted > there:
+            yield f"trainer.devices: {wanted} GPUs asked for, there are {there} -> trainer.devices={there}"
+    elif config.trainer.accelerator == "cpu":
+        cores = os.cpu_count() or 1
+        if wanted > cores:
+            yield (
+                f"trainer.devices: {wanted} processes asked for, this machine has {cores} cores -> "
+                "trainer.devices=1 (one process uses all cores)"
+            )

@@ -1,0 +1,161 @@
+"""What single values may be: sizes positive, shares between 0 and 1, names among those that exist."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from fsar_lab.config import schema
+
+# A rule returns None if the value is fine, else what it must be.
+Rule = Callable[[Any], str | None]
+
+MAX_CODEBOOK_SIZE = 65536  # indices are stored as unsigned 16-bit integers
+MAX_SCALES = 256  # scale indices are stored as bytes
+
+
+def at_least(low: float) -> Rule:
+    """The value must be `low` or more."""
+    return lambda value: None if value >= low else f"must be {low} or more"
+
+
+def between(low: float, high: float) -> Rule:
+    """The value must lie in [low, high]."""
+    return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
+
+
+def positive(value: Any) -> str | None:
+    """The value must be above 0."""
+    return None if value > 0 else "must be above 0"
+
+
+def share(value: Any) -> str | None:
+    """The value must lie in (0, 1]."""
+    return None if 0 < value <= 1 else "must be above 0 and at most 1"
+
+
+def below_one(value: Any) -> str | None:
+    """The value must lie in [0, 1)."""
+    return None if 0 <= value < 1 else "must be 0 or more and below 1"
+
+
+def inside(value: Any) -> str | None:
+    """The value must lie in (0, 1)."""
+    return None if 0 < value < 1 else "must be above 0 and below 1"
+
+
+def optional(rule: Rule) -> Rule:
+    """None is fine, anything else must obey `rule`."""
+    return lambda value: None if value is None else rule(value)
+
+
+def each(rule: Rule, count: int | None = None) -> Rule:
+    """Every element must obey `rule`; there must be `count` of them if given."""
+
+    def check(values: Any) -> str | None:
+        if count is not None and len(values) != count:
+            return f"must have {count} elements"
+        return next((f"each element {wrong}" for value in values if (wrong := rule(value))), None)
+
+    return check
+
+
+def one_of(*names: str) -> Rule:
+    """The value must be one of `names`."""
+
+    def check(value: Any) -> str | None:
+        if value in names:
+            return None
+        near = get_close_matches(str(value), names, 1)
+        return f"must be one of {', '.join(names)}" + (f" -> did you mean {near[0]}?" if near else "")
+
+    return check
+
+
+def codec_name(value: Any) -> str | None:
+    """The value must name a classical codec."""
+    if re.fullmatch(r"png|webp|jxl_e[1-9]", value):
+        return None
+    return "must be png, webp or jxl_e1 … jxl_e9"
+
+
+def filled(value: Any) -> str | None:
+    """The text must not be empty."""
+    return None if value.strip() else "must not be empty"
+
+
+_IMAGES: dict[str, Rule] = {"validation_images": at_least(1), "test_images": optional(at_least(1))}
+_GAUSSIAN: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
+_QUANTIZER: dict[str, Rule] = {
+    "groups": at_least(1),
+    "codebook_size": between(2, MAX_CODEBOOK_SIZE),
+    "dim": at_least(1),
+    "commitment_weight": at_least(0),
+}
+_ADAM: dict[str, Rule] = {"lr": positive, "betas": each(below_one, 2), "weight_decay": at_least(0)}
+
+# Dataclass -> field -> rule. Fields of other types than numbers, and free texts, have none.
+RULES: dict[type, dict[str, Rule]] = {
+    schema.ShallowConfig: {
+        "width": at_least(1),
+        "downsamples": between(0, 6),
+        "residual_blocks": at_least(0),
+    },
+    schema.RestartConfig: {"until": between(0, 1), "every_steps": at_least(1), "min_share": below_one},
+    schema.STHQConfig: {**_QUANTIZER, "gumbel_temperature": positive, "variance": positive},
+    schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
+    schema.FSARConfig: {"hidden_expansion": at_least(1)},
+    schema.GaussianConfig: _GAUSSIAN,
+    schema.GaussianLinearARConfig: {**_GAUSSIAN, "fit_images": at_least(0)},
+    schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
+    schema.CIFAR10Config: {**_IMAGES, "root": filled},
+    schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},
+    schema.FakeConfig: {**_IMAGES, "side": at_least(2), "train_images": at_least(1)},
+    schema.AdamConfig: _ADAM,
+    schema.AdamWConfig: _ADAM,
+    schema.WarmupCosineConfig: {"warmup": below_one, "final": between(0, 1)},
+    schema.TrainerConfig: {
+        "accelerator": one_of("cpu", "gpu"),
+        "devices": at_least(1),
+        "train_images": at_least(1),
+        "batch_size": at_least(1),
+        "validate_every": share,
+        "checkpoint_minutes": positive,
+        "gradient_clip": at_least(0),
+        "ema_decay": below_one,
+        "threads": optional(at_least(1)),
+        "overfit_batches": at_least(0),
+    },
+    schema.LoggerConfig: {"mode": one_of("offline", "online", "none")},
+    schema.CodingConfig: {
+        "encode_batch": at_least(1),
+        "decode_batch": at_least(1),
+        "calibration_images": at_least(1),
+        "baselines": each(codec_name),
+    },
+    schema.CodingSpeedConfig: {
+        "batch_sizes": each(at_least(0)),
+        "max_images": at_least(1),
+        "repeats": at_least(1),
+        "max_seconds": positive,
+    },
+    schema.PicturesConfig: {"images": at_least(1)},
+}
+
+
+def check_values(config: Any, key: str = "") -> Iterator[str]:
+    """Every value below a configuration dataclass that cannot be, as "key: problem"."""
+    rules = RULES.get(type(config), {})
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        place = f"{key}.{field.name}" if key else field.name
+        if dataclasses.is_dataclass(value):
+            yield from check_values(value, place)
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield f"{place}: {value} is not a finite number"
+        elif (rule := rules.get(field.name)) and (wrong := rule(value)):
+            yield f"{place}: {value} {wrong}"
