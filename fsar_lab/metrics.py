@@ -42,7 +42,7 @@ class BitsPerDimension(Metric):
 
     def compute(self) -> Tensor:
         """Bits per sub-pixel, float64 scalar; NaN before the first update."""
-        return self.nats / (self.sub_pixels * math.log(2.0))
+        return self.nats / (self.sub_pixels.double() * math.log(2.0))
 
 
 class CodebookUsage(Metric):
