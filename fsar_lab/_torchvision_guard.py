@@ -29,7 +29,8 @@ def _declare() -> Any:
     """Declares the missing operator schemas in torch's ``torchvision`` namespace."""
     import torch
 
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    make_library: Any = torch.library.Library  # untyped in torch
+    library = make_library("torchvision", "FRAGMENT")
     for schema in SCHEMAS:
         library.define(schema)
     return library
