@@ -59,11 +59,12 @@ $(ENVIRONMENT):
 	@python="$$(sh scripts/doctor.sh '$(PYTHON)')" && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-# The build tools come first, pinned, so that nothing is built with unpinned ones in isolation.
+# The build tools come first, pinned, so that nothing is built with unpinned ones in isolation. Bytecode is left
+# to the first import: compiling all of it takes longer than downloading it.
 $(INSTALLED): $(ENVIRONMENT) pyproject.toml constraints.txt
 	@echo "installing the pinned dependencies (the first time this downloads torch) ..."
 	$(PY) -m pip install --disable-pip-version-check -q $(PIP_ARGS) -c constraints.txt setuptools wheel cffi
-	$(PY) -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	$(PY) -m pip install --disable-pip-version-check --no-compile $(PIP_ARGS) -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(C_SOURCES)
@@ -91,7 +92,8 @@ test-c:
 	$(MAKE) -C entropy_c test
 
 bench: $(BUILT)
-	$(PY) scripts/bench.py
+	$(PY) scripts/bench_entropy.py
+	$(PY) scripts/bench_baselines.py
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

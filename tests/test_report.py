@@ -106,3 +106,13 @@ def test_markdown_is_a_table(result: dict[str, Any]) -> None:
     assert report.parts_markdown(result).splitlines()[2] == "| latents | 0.5000 | 12.5 % | 0.4900 | – |"
     run = report.runs_markdown([result, {}]).splitlines()
     assert "300,000" in run[2] and run[3].count("–") == 10
+
+
+def test_classical_codecs_alone(result: dict[str, Any]) -> None:
+    rows = [entry | {"title": f"The {entry['codec']} codec", "images": 7} for entry in result["baselines"]]
+    lines = report.baselines_markdown(rows).splitlines()
+    assert lines[3] == "| The webp codec | 4.6000 | 1,150,000 | 10 | – | yes |"
+    stream = io.StringIO()
+    Console(file=stream, width=120, color_system=None).print(report.baselines_table(rows))
+    assert "7 images" in stream.getvalue() and "The png codec" in stream.getvalue()
+    assert report.baselines_table([]).row_count == 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsar_lab.report import rows as content
-from fsar_lab.report.rows import COMPARISON, PARTS, Column, Result
+from fsar_lab.report.rows import BASELINES, COMPARISON, PARTS, Column, Result
 
 _RUN = Column("run", "codec", left=True)
 _RUNS = (
@@ -26,6 +26,11 @@ def comparison_markdown(result: Result) -> str:
     """The comparison table with its remarks."""
     remarks = "".join(f"\n*Note: {note}*\n" for note in content.notes(result))
     return _markdown(content.comparison_rows(result), COMPARISON) + remarks
+
+
+def baselines_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Classical codecs alone; rows as `fsar_lab.baselines.measure` gives them."""
+    return _markdown(rows, BASELINES)
 
 
 def parts_markdown(result: Result) -> str:

@@ -56,6 +56,11 @@ COMPARISON = (
     Column("dec MB/s", "decode_MBps", _mbps),
     Column("lossless", "lossless", _yes),
 )
+# Classical codecs alone: there is no row of ours to compare with.
+BASELINES = (
+    Column("codec", "title", left=True),
+    *(c for c in COMPARISON if c.key not in ("codec", "percent")),
+)
 PARTS = (
     Column("part", "part", left=True),
     Column("coded bpd", "bpd", _bpd),

@@ -21,6 +21,13 @@ def comparison_table(result: Result) -> Table:
     return _table(title, content.comparison_rows(result), content.COMPARISON, rule_after=1)
 
 
+def baselines_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Classical codecs alone; rows as `fsar_lab.baselines.measure` gives them."""
+    images = rows[0].get("images") if rows else None
+    title = f"Classical codecs: {images:,} images" if images else "Classical codecs"
+    return _table(title, rows, content.BASELINES, rule_after=0)
+
+
 def parts_table(result: Result) -> Table:
     """Where the bits go, and what the models had estimated (cross-entropies, not sizes)."""
     return _table("Parts (bpd)", content.parts_rows(result), content.PARTS, rule_after=3)
@@ -36,8 +43,12 @@ def print_result(result: Result, console: Console | None = None) -> None:
 
 
 def _table(
-    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], rule_after: int
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    rule_after: int,
 ) -> Table:
+    # With a rule after some row, the first row is ours and stands out.
     # Narrow enough for 80 columns; if it is narrower still, names wrap and figures stay whole.
     table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
@@ -49,5 +60,7 @@ def _table(
             table.add_column(column.heading, justify="right", no_wrap=True)
     for number, cells in enumerate(content.lines(rows, columns), 1):
         last = number == rule_after and number < len(rows)
-        table.add_row(*map(escape, cells), style="bold" if number == 1 else None, end_section=last)
+        table.add_row(
+            *map(escape, cells), style="bold" if rule_after and number == 1 else None, end_section=last
+        )
     return table
