@@ -33,11 +33,10 @@ def build(config: Any, **extra: Any) -> Any:
     target = str(config._target_)
     check_target(target)
     module_name, _, attribute = target.rpartition(".")
-    module = importlib.import_module(module_name)
     try:
-        factory = getattr(module, attribute)
-    except AttributeError as error:
-        raise ConfigError(f"_target_: module {module_name} has no {attribute!r}") from error
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except (AttributeError, ModuleNotFoundError) as error:
+        raise ConfigError(f"_target_: {target} does not exist ({error}) -> correct the name") from error
     return factory(config, **extra)
 
 

@@ -144,7 +144,7 @@ def _wrong_type(key: str, value: Any, tree: DictConfig) -> Iterator[str]:
         parent = OmegaConf.select(tree, parent_key) if parent_key else tree
         kind = OmegaConf.get_type(parent)
         expected = words(typing.get_type_hints(kind)[name]) if kind is not None else _first_line(error)
-        yield f"{key}: {show(value)} is of the wrong type, expected {expected}"
+        yield f"{key}: {show(value)} is of the wrong type -> give {expected}"
 
 
 def _unknown_below(key: str, value: Any, tree: DictConfig) -> str | None:

@@ -137,8 +137,8 @@ def _trainer(config: TrainConfig) -> Iterator[str]:
     if trainer.batch_size % trainer.devices:
         fitting = max(1, trainer.batch_size // trainer.devices) * trainer.devices
         yield (
-            f"trainer.batch_size: {trainer.batch_size} does not divide over trainer.devices={trainer.devices} "
-            f"-> trainer.batch_size={fitting}"
+            f"trainer.batch_size: {trainer.batch_size} does not divide over "
+            f"trainer.devices={trainer.devices} -> trainer.batch_size={fitting}"
         )
     if trainer.train_images < trainer.batch_size:
         yield (

@@ -1,0 +1,68 @@
+"""Building objects, plain data, and the hash that tells runs apart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from fsar_lab.config.build import build, config_hash, to_plain
+from fsar_lab.config.compose import compose
+from fsar_lab.config.schema import FakeConfig
+from fsar_lab.data.fake import Fake
+from fsar_lab.errors import ConfigError
+
+
+@dataclass
+class Target:
+    _target_: str
+
+
+def test_builds_what_the_target_names() -> None:
+    assert isinstance(build(FakeConfig(train_images=1, validation_images=1, test_images=1, side=8)), Fake)
+
+
+@pytest.mark.parametrize("target", ["os.system", "fsar_labs.x", "fsar_lab", "subprocess.run"])
+def test_refuses_targets_elsewhere(target: str) -> None:
+    with pytest.raises(ConfigError, match="ALLOWED_TARGETS"):
+        build(Target(target))
+
+
+def test_names_a_target_that_does_not_exist() -> None:
+    for target in ("fsar_lab.errors.Nothing", "fsar_lab.nothing.Thing"):
+        with pytest.raises(ConfigError, match=target.rpartition(".")[2]):
+            build(Target(target))
+
+
+def test_plain_data_survive_json() -> None:
+    plain = to_plain(compose())
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["quantizer"]["restart"]["until"] == 0.25
+
+
+def test_hash_ignores_places_and_logging() -> None:
+    base = ["dataset=cifar10_npz"]
+    expected = config_hash(compose(base))
+    for extra in (
+        ["paths.data=/elsewhere", "paths.output=/x"],
+        ["dataset.root=/mnt/cifar10"],
+        ["logger=none", "callbacks=none", "trainer.threads=1", "name=other"],
+    ):
+        assert config_hash(compose(base + extra)) == expected
+
+
+def test_hash_tells_outcomes_apart() -> None:
+    changes: list[list[str]] = [
+        [],
+        ["seed=1"],
+        ["prior=uniform"],
+        ["optimizer.lr=0.001"],
+        ["budget=smoke"],
+        ["dataset.root=/my/photographs"],
+    ]
+    assert len({config_hash(compose(change)) for change in changes}) == len(changes)
+
+
+def test_hash_is_stable() -> None:
+    assert config_hash(compose()) == config_hash(compose())

@@ -1,0 +1,118 @@
+"""Every YAML file under conf/ is found, composed and validated, and says what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from fsar_lab.config import options
+from fsar_lab.config.compose import compose
+from fsar_lab.config.options import CONFIG_DIR
+from fsar_lab.config.schema import (
+    FSARConfig,
+    GaussianLinearARConfig,
+    PhotosConfig,
+    ShallowConfig,
+    STHQConfig,
+    WarmupCosineConfig,
+)
+from fsar_lab.config.store import SCHEMAS
+
+OPTIONS = [(group, name) for group, names in options.groups().items() if group != "local" for name in names]
+BUDGETS = {"smoke": 2_000, "small": 200_000, "medium": 1_000_000, "paper": 50_000_000}
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_composes(group: str, option: str) -> None:
+    fitting = ["quantizer.groups=2"] if option == "shallow" else []
+    config = compose([f"{group}={option}", *fitting])
+    if group == "budget":
+        assert config.trainer.train_images == BUDGETS[option]
+    if group == "experiment":
+        assert config.name == option
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_says_what_it_is(group: str, option: str) -> None:
+    lines = (CONFIG_DIR / group / f"{option}.yaml").read_text().splitlines()
+    if lines[0].startswith("# @package"):
+        lines = lines[1:]
+    assert lines[0].startswith("# ")
+    assert len(options.about(group, option)) > 10
+
+
+@pytest.mark.parametrize(("group", "option"), [pair for pair in OPTIONS if pair[0] in SCHEMAS])
+def test_holds_only_what_differs(group: str, option: str) -> None:
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / group / f"{option}.yaml"))
+    base, own = content.pop("defaults")
+    assert own == "_self_"
+    defaults = SCHEMAS[group][base.removeprefix("base_")]()
+    assert [key for key, value in _flat(content) if _get(defaults, key) == value] == []
+
+
+def test_defaults() -> None:
+    config = compose()
+    assert config.backbone == ShallowConfig(width=32)
+    assert config.quantizer == STHQConfig(groups=1, dim=32, codebook_size=256)
+    assert config.prior == FSARConfig(offsets=[[0, -1, 0], [0, 0, -1]])
+    assert config.coder == GaussianLinearARConfig()
+    assert config.dataset == PhotosConfig()
+    assert config.schedule == WarmupCosineConfig()
+    assert config.trainer.accelerator == "cpu"
+    assert config.logger.mode == "offline"
+
+
+def test_cifar10_runs_differ_only_in_their_parts() -> None:
+    runs = [compose([f"experiment=cifar10_{name}"]) for name in ("fsar", "uniform", "vqvae")]
+    assert {run.trainer.train_images for run in runs} == {300_000}
+    assert {run.dataset.root for run in runs} == {runs[0].paths.data + "/cifar10"}
+    same = ("backbone", "coder", "dataset", "optimizer", "schedule", "trainer", "callbacks")
+    assert all(getattr(run, part) == getattr(runs[0], part) for run in runs for part in same)
+    assert runs[0].quantizer == runs[1].quantizer != runs[2].quantizer
+    assert runs[0].prior != runs[1].prior == runs[2].prior
+
+
+def test_overlays_apply_in_order_and_the_command_line_wins() -> None:
+    config = compose(["experiment=cifar10_fsar", "debug=one_batch", "budget=small"])
+    assert (config.trainer.train_images, config.trainer.validate_every) == (200_000, 1.0)
+    config = compose(["trainer.train_images=999", "trainer.batch_size=32", "budget=small"])
+    assert config.trainer.train_images == 999
+    assert compose(["debug=one_batch", "trainer.batch_size=32"]).trainer.train_images == 32
+
+
+@pytest.mark.parametrize("debug", options.groups()["debug"])
+def test_debug_changes_neither_data_nor_model(debug: str) -> None:
+    plain, debugged = compose(), compose([f"debug={debug}"])
+    for part in ("backbone", "quantizer", "prior", "coder", "dataset", "optimizer", "schedule", "callbacks"):
+        assert getattr(plain, part) == getattr(debugged, part)
+    assert plain.trainer != debugged.trainer
+
+
+def test_paths_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSAR_DATA", "/d")
+    monkeypatch.setenv("FSAR_OUTPUT", "/o")
+    config = compose(["dataset=cifar10"])
+    assert (config.dataset.root, config.paths.output) == ("/d/cifar10", "/o")
+
+
+def test_every_schema_is_used() -> None:
+    text = "".join(file.read_text() for file in CONFIG_DIR.glob("*/*.yaml"))
+    assert [n for names in SCHEMAS.values() for n in names if f"[base_{n}, " not in text] == []
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for key, value in content.items():
+        nested = isinstance(value, dict)
+        found += _flat(value, f"{prefix}{key}.") if nested else [(f"{prefix}{key}", value)]
+    return found
+
+
+def _get(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        assert part in {field.name for field in dataclasses.fields(config)}
+        config = getattr(config, part)
+    return config
