@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,11 @@ def exact(threads: int | None = None) -> Iterator[None]:
     if threads is not None and threads != before:
         torch.set_num_threads(threads)
     try:
-        with torch.inference_mode(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        with (
+            torch.inference_mode(),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+        ):
             yield
     finally:
         torch.set_float32_matmul_precision(precision)
@@ -42,7 +47,9 @@ def self_test(device: torch.device, dtype: torch.dtype) -> None:
     a, b = (numbers * 7919) % 821 - 410, (numbers * 104729) % 819 - 409  # 96 * 410 * 409 < 2^24
     product = (a.to(device, dtype) @ b.to(device, dtype)).cpu().double()
     if not torch.equal(product, (a[:, :, None].double() * b[None].double()).sum(1)):
-        raise CodingError(f"matrix products on {device} are not exact in {dtype}; use the CPU or dtype=float64")
+        raise CodingError(
+            f"matrix products on {device} are not exact in {dtype}; use the CPU or dtype=float64"
+        )
 
 
 class _Step:
@@ -63,12 +70,10 @@ class _Step:
         else:
             matrix = weight.transpose(2, 3, 1, 0).reshape(-1, len(layer.bias))
 
-        def tensor(values: NDArray[np.generic]) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values, np.float64)).to(device, dtype)
-
-        self.matrix, self.bias = tensor(matrix), tensor(bias)
-        self.low, self.high = tensor(layer.low), tensor(layer.high)
-        self.skip_multiplier = tensor(layer.skip_multiplier * scale)
+        self.matrix, self.bias, self.low, self.high, self.skip_multiplier = (
+            _tensor(v, device, dtype)
+            for v in (matrix, bias, layer.low, layer.high, layer.skip_multiplier * scale)
+        )
 
     def __call__(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """[N, H, W, in] -> [N, H', W', out]."""
@@ -123,6 +128,8 @@ class NetworkEngine:
     """An integer network ready to run on `device` in `dtype` (float32 or float64: the same bits)."""
 
     def __init__(self, network: IntegerNetwork, device: torch.device, dtype: torch.dtype) -> None:
+        with exact():
+            self_test(device, dtype)
         self.steps = [_Step(layer, device, dtype) for layer in network.layers]
         self.kept = {layer.skip for layer in network.layers if layer.skip is not None}
 
@@ -137,61 +144,67 @@ class NetworkEngine:
         return x
 
 
-class TorchEngine:
-    """Analysis (images to indices) and synthesis (indices to distribution parameters).
-
-    Args:
-        analysis, search, table, synthesis: the integer model.
-        device: "cpu" or "cuda".
-        dtype: float32, or float64 to check it.
-    """
-
-    name = "torch"
+class Analysis:
+    """Images to indices: the analysis network and the codeword search."""
 
     def __init__(
         self,
-        analysis: IntegerNetwork,
+        network: IntegerNetwork,
         search: CodeSearch,
-        table: CodeTable,
-        synthesis: IntegerNetwork,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.device, self.dtype = torch.device(device), dtype
-        with exact():
-            self_test(self.device, dtype)
-        self.analysis = NetworkEngine(analysis, self.device, dtype)
-        self.synthesis = NetworkEngine(synthesis, self.device, dtype)
-        self.search_weight = torch.from_numpy(search.weight.astype(np.float64)).to(self.device, dtype)
-        self.search_bias = torch.from_numpy(search.bias.astype(np.float64)).to(self.device, dtype)
-        groups, size, channels = table.values.shape
-        self.table = torch.from_numpy(table.values.astype(np.float64)).to(self.device, dtype).view(-1, channels)
-        self.table_base = (torch.arange(groups) * size).to(self.device)
-        self.low, self.high = (torch.from_numpy(v).to(self.device, dtype) for v in (table.low, table.high))
+        self.network = NetworkEngine(network, self.device, dtype)
+        self.weight, self.bias = (_tensor(v, self.device, dtype) for v in (search.weight, search.bias))
 
-    def analyse(self, images: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.uint16]:
+    def __call__(self, images: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.uint16]:
         """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w]."""
         with exact(threads):
             x = torch.from_numpy(images).to(self.device).to(self.dtype)
-            y = self.analysis(x.mul_(2).sub_(255))
+            y = self.network(x.mul_(2).sub_(255))
             n, h, w, _ = y.shape
-            groups, _, dim = self.search_weight.shape
+            groups, _, dim = self.weight.shape
             rows = y.view(-1, groups, dim).transpose(0, 1)
-            scores = torch.baddbmm(self.search_bias[:, None], rows, self.search_weight.transpose(1, 2))
+            scores = torch.baddbmm(self.bias[:, None], rows, self.weight.transpose(1, 2))
             best = scores.argmax(2)  # the first of equal scores
-            indices: NDArray[np.uint16] = best.view(groups, n, h, w).transpose(0, 1).cpu().numpy().astype(np.uint16)
-        return indices
+            indices: NDArray[np.uint16] = (
+                best.view(groups, n, h, w).transpose(0, 1).cpu().numpy().astype(np.uint16)
+            )
+        return np.ascontiguousarray(indices)
 
-    def synthesise(
+
+class Synthesis:
+    """Indices to distribution parameters: the code table and the synthesis network."""
+
+    def __init__(
+        self,
+        table: CodeTable,
+        network: IntegerNetwork,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.device, self.dtype = torch.device(device), dtype
+        self.network = NetworkEngine(network, self.device, dtype)
+        groups, size, channels = table.values.shape
+        self.table = _tensor(table.values, self.device, dtype).view(-1, channels)
+        self.bases = [group * size for group in range(groups)]
+        self.low, self.high = (_tensor(v, self.device, dtype) for v in (table.low, table.high))
+
+    def __call__(
         self, indices: NDArray[np.uint16], threads: int | None = None
     ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Indices uint16 [N, G, h, w] -> (logit int16, scale index uint8), both [N, 3, H, W]."""
         with exact(threads):
-            codes = torch.from_numpy(indices.astype(np.int32)).to(self.device).permute(0, 2, 3, 1)
-            x = self.table[codes[..., 0]]
-            for group in range(1, codes.shape[-1]):
-                x = x + self.table[codes[..., group] + self.table_base[group]]
-            theta = self.synthesis(torch.clamp(x, self.low, self.high))
-            n, h, w, channels = theta.shape
-            pairs = theta.view(n, h, w, channels // 2, 2).permute(4, 0, 3, 1, 2).to(torch.int16).cpu().numpy()
-        return np.ascontiguousarray(pairs[0]), pairs[1].astype(np.uint8)
+            codes = torch.from_numpy(indices.astype(np.int32)).to(self.device)
+            x = self.table[codes[:, 0]]
+            for group, base in enumerate(self.bases[1:], 1):
+                x += self.table[codes[:, group] + base]
+            theta = self.network(torch.clamp(x, self.low, self.high, out=x)).to(torch.int16)
+            planes = theta.permute(0, 3, 1, 2).contiguous().cpu().numpy()
+        return np.ascontiguousarray(planes[:, 0::2]), planes[:, 1::2].astype(np.uint8)
+
+
+def _tensor(values: NDArray[Any], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Integers, or integers times powers of two, as a float tensor that holds them exactly."""
+    return torch.from_numpy(np.ascontiguousarray(values, np.float64)).to(device, dtype)

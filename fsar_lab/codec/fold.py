@@ -86,7 +86,9 @@ def _convolution(path: str, module: nn.Conv2d | nn.ConvTranspose2d) -> FoldedLay
 
 def _fold_normalisation(layer: FoldedLayer, norm: nn.BatchNorm2d) -> None:
     if norm.running_mean is None or norm.running_var is None:
-        raise ExportError(f"layer {layer.name}: batch normalisation without running statistics cannot be folded")
+        raise ExportError(
+            f"layer {layer.name}: batch normalisation without running statistics cannot be folded"
+        )
     gain = (norm.running_var.double().cpu() + norm.eps).rsqrt()
     offset = torch.zeros_like(gain)
     if norm.affine:

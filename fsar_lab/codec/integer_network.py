@@ -74,7 +74,11 @@ class IntegerNetwork:
 
     def activation_bounds(self, number: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """Bounds of activation `number` (0 = input, i = output of layer i - 1)."""
-        return (self.low, self.high) if number == 0 else (self.layers[number - 1].low, self.layers[number - 1].high)
+        return (
+            (self.low, self.high)
+            if number == 0
+            else (self.layers[number - 1].low, self.layers[number - 1].high)
+        )
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,12 @@ def check_network(network: IntegerNetwork, what: str) -> None:
 
 
 def _check_bounds(low: NDArray[np.int16], high: NDArray[np.int16], channels: int, name: str) -> None:
-    if low.shape != (channels,) or high.shape != (channels,) or low.dtype != np.int16 or high.dtype != np.int16:
+    if (
+        low.shape != (channels,)
+        or high.shape != (channels,)
+        or low.dtype != np.int16
+        or high.dtype != np.int16
+    ):
         raise NetworkError(f"{name}: clamp bounds have the wrong shape or type")
     if (low > high).any() or (magnitude(low, high) > MAX_ACTIVATION).any():
         raise NetworkError(f"{name}: clamp bounds are not a range of int16")
@@ -168,9 +177,14 @@ def _check_layer(layer: Layer, inputs: int, name: str) -> None:
     geometry = (rows, layer.stride, layer.padding)
     known = [(4, 2, 1)] if layer.kind == "transposed" else [(1, 1, 0), (3, 1, 1), (4, 2, 1)]
     if channels != inputs or rows != columns or geometry not in known:
-        raise NetworkError(f"{name}: weights {layer.weight.shape} with (side, stride, padding) {geometry} do not fit")
+        raise NetworkError(
+            f"{name}: weights {layer.weight.shape} with (side, stride, padding) {geometry} do not fit"
+        )
     vectors = ((layer.bias, np.int32), (layer.shift, np.uint8), (layer.skip_multiplier, np.int32))
-    if any(v.shape != (outputs,) or v.dtype != dtype for v, dtype in vectors) or (layer.shift > MAX_SHIFT).any():
+    if (
+        any(v.shape != (outputs,) or v.dtype != dtype for v, dtype in vectors)
+        or (layer.shift > MAX_SHIFT).any()
+    ):
         raise NetworkError(f"{name}: bias, shift or skip multiplier have the wrong shape, type or range")
     _check_bounds(layer.low, layer.high, outputs, name)
 
@@ -185,7 +199,12 @@ def check_table(table: CodeTable) -> None:
 def check_search(search: CodeSearch, y: Array) -> None:
     """Raise NetworkError unless the search fits y (magnitudes [G * D]) and its sums are below 2^24."""
     weight, bias = search.weight, search.bias
-    if weight.ndim != 3 or weight.dtype != np.int16 or bias.dtype != np.int32 or bias.shape != weight.shape[:2]:
+    if (
+        weight.ndim != 3
+        or weight.dtype != np.int16
+        or bias.dtype != np.int32
+        or bias.shape != weight.shape[:2]
+    ):
         raise NetworkError("codeword search: wrong shape or type")
     if weight.shape[0] * weight.shape[2] != len(y):
         raise NetworkError(f"codeword search: {weight.shape} does not fit {len(y)} channels of y")

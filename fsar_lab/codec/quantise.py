@@ -20,7 +20,18 @@ from fsar_lab.codec.integer_network import EXACT, MAX_SHIFT, IntegerNetwork, Lay
 from fsar_lab.errors import ExportError
 
 Float = NDArray[np.float64]
-LEVELS = (4095, 2047, 1023, 511, 255, 127, 63, 31, 15)  # activation levels; the finest that is proven is taken
+LEVELS = (
+    4095,
+    2047,
+    1023,
+    511,
+    255,
+    127,
+    63,
+    31,
+    15,
+)  # activation levels; the finest that is proven is taken
+HEAD_LEVELS = 1023  # of a head's input; its weights get the bits that are left
 CLIPS = np.linspace(0.5, 1.0, 26)  # candidates for the largest weight that is kept
 
 
@@ -100,7 +111,9 @@ def _channels(values: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.asarray(values, np.float32)).view(1, -1, 1, 1)
 
 
-def round_weights(layer: FoldedLayer, scale: Float, power: Float, skip: Activation | None, bits: int) -> Weights:
+def round_weights(
+    layer: FoldedLayer, scale: Float, power: Float, skip: Activation | None, bits: int
+) -> Weights:
     """Per-channel integer weights with the clipping that loses least.
 
     Args:
@@ -159,8 +172,8 @@ def prove(layer: Layer, source: Activation, skip: Activation | None, what: str) 
     bound = layer_bound(layer, source.limit, None if skip is None else skip.limit)
     if bound >= EXACT:
         raise ExportError(
-            f"{what}: layer {layer.name}: partial sums may reach {bound:,}, but only below 2^24 = 16,777,216 are "
-            "they exact; train with weight decay or a narrower backbone"
+            f"{what}: layer {layer.name}: partial sums may reach {bound:,}, but only below "
+            "2^24 = 16,777,216 are they exact; train with weight decay or a narrower backbone"
         )
 
 
@@ -171,10 +184,11 @@ class Quantiser:
         chain: folded float layers.
         options: see Options.
         what: "analysis" or "synthesis", for messages.
+        head: the last layer chooses its weights to fit its input and given output units.
     """
 
-    def __init__(self, chain: list[FoldedLayer], options: Options, what: str) -> None:
-        self.chain, self.options, self.what = chain, options, what
+    def __init__(self, chain: list[FoldedLayer], options: Options, what: str, head: bool = False) -> None:
+        self.chain, self.options, self.what, self.head = chain, options, what, head
         self.layers: list[Layer] = []
         self.activations: list[Activation] = []
 
@@ -189,6 +203,8 @@ class Quantiser:
 
     def fits(self, number: int, scale: Float, limit: NDArray[np.int64], power: Float) -> bool:
         """Whether layer `number` is proven exact if its input has these scales and limits."""
+        if self.head and number + 1 == len(self.chain):
+            return int(limit.max()) <= HEAD_LEVELS
         layer = self.chain[number]
         skip = None if layer.skip is None else self.activations[layer.skip]
         weights = round_weights(layer, scale, power, skip, self.options.weight_bits)
@@ -206,7 +222,9 @@ class Quantiser:
         source = self.activations[-1]
         skip = None if layer.skip is None else self.activations[layer.skip]
         real = layer(source.real, None if skip is None else skip.real)
-        plain = replace(layer, weight=torch.from_numpy(weights.values.astype(np.float64)), bias=layer.bias * 0)
+        plain = replace(
+            layer, weight=torch.from_numpy(weights.values.astype(np.float64)), bias=layer.bias * 0
+        )
         integer = plain(source.integer, None)
         if skip is not None:
             integer = integer + skip.integer * _channels(weights.skip_multiplier)
@@ -245,8 +263,8 @@ class Quantiser:
                 break
         else:
             raise ExportError(
-                f"{self.what}: layer {self.chain[number + 1].name}: sums stay below 2^24 with no number of activation "
-                "levels; use a narrower backbone"
+                f"{self.what}: layer {self.chain[number + 1].name}: sums stay below 2^24 with no number "
+                "of activation levels; use a narrower backbone"
             )
         output = Activation(real, raw.integer, scale, limit, not layer.relu)
         output.integer = self.finish(raw, shift.astype(np.uint8), *output.bounds)

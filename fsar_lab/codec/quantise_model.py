@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fsar_lab.codec.fold import FoldedLayer, fold
-from fsar_lab.codec.integer_network import EXACT, MAX_SHIFT, CodeSearch, CodeTable, IntegerNetwork, search_bound
+from fsar_lab.codec.integer_network import (
+    EXACT,
+    MAX_SHIFT,
+    CodeSearch,
+    CodeTable,
+    IntegerNetwork,
+    search_bound,
+)
 from fsar_lab.codec.quantise import LEVELS, Activation, Float, Options, Quantiser, Weights
 from fsar_lab.errors import ExportError
 
@@ -48,7 +55,11 @@ def quantise_analysis(
     channels = images.shape[1]
     quantiser.start(
         Activation(
-            integer * INPUT_SCALE, integer, np.full(channels, INPUT_SCALE), np.full(channels, 255, np.int64), True
+            integer * INPUT_SCALE,
+            integer,
+            np.full(channels, INPUT_SCALE),
+            np.full(channels, 255, np.int64),
+            True,
         )
     )
     for number in range(len(chain)):
@@ -79,7 +90,11 @@ def quantise_search(codebooks: Tensor, scale: Float, limit: NDArray[np.int64]) -
 
 
 def quantise_synthesis(
-    network: nn.Sequential, codebooks: Tensor, indices: Tensor, outputs: tuple[Output, Output], options: Options
+    network: nn.Sequential,
+    codebooks: Tensor,
+    indices: Tensor,
+    outputs: tuple[Output, Output],
+    options: Options,
 ) -> tuple[CodeTable, IntegerNetwork]:
     """The code table (look-up and first 1x1 layer) and the rest of the synthesis network.
 
@@ -98,7 +113,7 @@ def quantise_synthesis(
         raise ExportError("synthesis: the first layer must be a 1x1 convolution, followed by others")
     for layer in chain:  # activation 1 of the float chain, the first layer's output, is input 0 here
         layer.skip = None if layer.skip is None else layer.skip - 1
-    quantiser = Quantiser(chain, options, "synthesis")
+    quantiser = Quantiser(chain, options, "synthesis", head=True)
     table = _code_table(quantiser, first, codebooks, indices)
     for _ in chain[:-1]:
         quantiser.step()
@@ -127,7 +142,9 @@ def _code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, ind
         if quantiser.fits(0, scale, limit, power / scale**2):
             break
     else:
-        raise ExportError(f"synthesis: layer {quantiser.chain[0].name}: sums reach 2^24 with any activation levels")
+        raise ExportError(
+            f"synthesis: layer {quantiser.chain[0].name}: sums reach 2^24 with any activation levels"
+        )
     whole = np.clip(np.rint(values.numpy() / scale), -32767, 32767)
     bounds = Activation(real, real, scale, limit, not first.relu).bounds
     low, high = (torch.from_numpy(b.astype(np.float64)).view(1, -1, 1, 1) for b in bounds)
@@ -145,11 +162,15 @@ def _head(quantiser: Quantiser, outputs: tuple[Output, Output]) -> None:
     unit, zero, low, high = np.tile([[o.unit, o.zero, o.low, o.high] for o in outputs], (pairs, 1)).T
     real = layer.weight.numpy() * source.scale[None, :, None, None]
     sums = (np.abs(real).sum((2, 3)) @ source.limit + np.abs(layer.bias.numpy() - zero)) / unit
-    room = quantiser.options.fill * EXACT - 0.5 * real[0, 0].size * source.limit.sum()  # rounding adds half a unit for each product
+    room = (
+        quantiser.options.fill * EXACT - 0.5 * real[0, 0].size * source.limit.sum()
+    )  # rounding adds half a unit for each product
     largest = np.abs(real).max((1, 2, 3)) / unit
     fine = np.floor(np.log2(np.minimum(room / (sums + 1.0), 32767 / np.maximum(largest, 1e-9))))
     if fine.min() < 0:
-        raise ExportError(f"synthesis: layer {layer.name}: sums reach 2^24; the network's outputs are out of range")
+        raise ExportError(
+            f"synthesis: layer {layer.name}: sums reach 2^24; the network's outputs are out of range"
+        )
     shift = np.minimum(fine, MAX_SHIFT).astype(np.uint8)
     accumulator = unit * np.exp2(-shift.astype(np.float64))
     values = np.rint(real / accumulator[:, None, None, None]).astype(np.int16)

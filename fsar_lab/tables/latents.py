@@ -26,7 +26,7 @@ def uniform_counts(groups: int, codebook_size: int, bits: int = BITS) -> NDArray
 
 
 def all_states(order: int, codebook_size: int, start: int, stop: int) -> NDArray[np.int64]:
-    """Context states of tables start..stop-1 of one group, first offset slowest: int64 [stop - start, order]."""
+    """Context states of a group's tables start..stop-1, first offset slowest: int64 [stop - start, order]."""
     radix = codebook_size + 1
     number = np.arange(start, stop, dtype=np.int64)
     return np.stack([number // radix**i % radix for i in reversed(range(order))], 1)

@@ -43,7 +43,8 @@ def _weights(probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
     total = p.sum(1, keepdims=True)
     if not np.isfinite(total).all() or (p < 0).any() or (total <= 0).any():
         raise TableError("probabilities must be finite, not negative and not all zero")
-    return np.rint(p / total * (1 << WEIGHT_BITS)).astype(np.int64)
+    weights: NDArray[np.int64] = np.rint(p / total * (1 << WEIGHT_BITS)).astype(np.int64)
+    return weights
 
 
 def _normalise_rows(weights: NDArray[np.int64], bits: int) -> NDArray[np.int64]:

@@ -102,5 +102,7 @@ def linear_ar(
     fixed_bias = np.rint(np.asarray(bias, np.float64) * FINE * WEIGHT_ONE)
     for name, values in (("weights", fixed_weight), ("bias", fixed_bias)):
         if not np.isfinite(values).all() or np.abs(values).max(initial=0) >= 2**30:
-            raise ExportError(f"the linear AR's {name} do not fit the coder's fixed point; train with another seed")
+            raise ExportError(
+                f"the linear AR's {name} do not fit the coder's fixed point; train with another seed"
+            )
     return fixed_weight.astype(np.int32), fixed_bias.astype(np.int32)

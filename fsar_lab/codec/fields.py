@@ -1,0 +1,57 @@
+"""Checked reading of untrusted JSON and tensors: every mistake becomes one DamagedStreamError."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsar_lab.errors import DamagedStreamError
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+def damaged(what: str) -> DamagedStreamError:
+    """The error for a codec file that does not say what it must."""
+    return DamagedStreamError(f"the codec file is damaged or not one of ours ({what}); export it again")
+
+
+def member(fields: object, key: str, kind: type) -> Any:
+    """`fields[key]`, which must be exactly of type `kind` (a bool is not an int)."""
+    if not isinstance(fields, dict) or type(fields.get(key)) is not kind:
+        raise damaged(f"no {kind.__name__} {key!r} in its description")
+    return fields[key]
+
+
+def integer(fields: object, key: str, low: int, high: int) -> int:
+    """`fields[key]`, an integer in [low, high]."""
+    value: int = member(fields, key, int)
+    if not low <= value <= high:
+        raise damaged(f"{key} = {value} is not in {low}..{high}")
+    return value
+
+
+def triples(value: object, limit: int, what: str) -> tuple[tuple[int, int, int], ...]:
+    """A list of at most `limit` triples of small integers."""
+    if not isinstance(value, list) or len(value) > limit:
+        raise damaged(f"{what} is not a list of at most {limit} offsets")
+    for entry in value:
+        if (
+            not isinstance(entry, list)
+            or len(entry) != 3
+            or any(type(v) is not int or abs(v) > 64 for v in entry)
+        ):
+            raise damaged(f"{what} holds something that is not an offset")
+    return tuple((entry[0], entry[1], entry[2]) for entry in value)
+
+
+def tensor(tensors: Tensors, name: str, dtype: type[np.generic], dimensions: int) -> NDArray[Any]:
+    """The tensor `name`, of that type and number of dimensions; int8 is accepted where int16 is meant."""
+    value = tensors.get(name)
+    if value is not None and value.dtype == np.int8 and dtype is np.int16:
+        value = value.astype(np.int16)
+    if value is None or value.dtype != np.dtype(dtype) or value.ndim != dimensions or value.size == 0:
+        raise damaged(f"tensor {name} is missing, empty or of another type")
+    return np.ascontiguousarray(value)

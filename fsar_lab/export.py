@@ -1,0 +1,162 @@
+"""A trained compressor to an integer-only codec: `python -m fsar_lab.export run=<run directory>`."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.engine_torch import Analysis
+from fsar_lab.codec.estimate import pixel_bits
+from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
+from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.prior import PriorTables
+from fsar_lab.codec.quantise import Options
+from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
+from fsar_lab.errors import ExportError
+from fsar_lab.models.coders.gaussian import Gaussian
+from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
+from fsar_lab.models.compressor import Compressor, Prior
+from fsar_lab.models.priors.fsar import FSAR
+from fsar_lab.models.quantizers.base import Quantized
+from fsar_lab.tables import latents, pixels
+
+FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
+T = TypeVar("T")
+
+
+def export(compressor: Compressor, calibration: Tensor, facts: dict[str, Any]) -> CodecModel:
+    """Make the integer model of a trained compressor.
+
+    Args:
+        compressor: trained; it is left as it is.
+        calibration: uint8 [n, 3, H, W], training images from which activation ranges are taken.
+        facts: plain data about training, stored in the file.
+
+    Raises:
+        ExportError: something has no exact integer counterpart; the message names it.
+    """
+    model = copy.deepcopy(compressor).cpu().eval().float()
+    coder, synthesis_network = cast(Gaussian, model.coder), cast(nn.Sequential, model.backbone.synthesis)
+    with torch.no_grad():
+        analysis, search = _first(lambda options: _analysis(model, calibration, options))
+        indices = _indices(analysis, search, calibration)
+        outputs = _outputs(coder)
+        table, synthesis = _first(
+            lambda options: quantise_synthesis(
+                synthesis_network, model.quantizer.codebooks, indices, outputs, options
+            )
+        )
+    config = coder.config
+    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
+    return CodecModel(
+        analysis=analysis,
+        search=search,
+        table=table,
+        synthesis=synthesis,
+        prior=prior_tables(model),
+        pixels=pixel_tables(coder),
+        facts=facts,
+    )
+
+
+def _first(attempt: Callable[[Options], T]) -> T:
+    """The first plan whose proof succeeds: finer activations are tried first."""
+    for fill in FILLS[:-1]:
+        try:
+            return attempt(Options(fill=fill))
+        except ExportError:
+            continue
+    return attempt(Options(fill=FILLS[-1]))
+
+
+def _analysis(model: Compressor, calibration: Tensor, options: Options) -> tuple[IntegerNetwork, CodeSearch]:
+    network = cast(nn.Sequential, model.backbone.analysis)
+    return quantise_analysis(network, model.quantizer.codebooks, calibration, options)
+
+
+def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Tensor:
+    """Indices that the integer analysis gives for uint8 images [n, 3, H, W]: int64 [n, G, h, w]."""
+    run = Analysis(analysis, search)
+    x = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+    parts = [run(x[i : i + 64]) for i in range(0, len(x), 64)]
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+
+def _outputs(coder: Gaussian) -> tuple[Output, Output]:
+    """Integer units of the (mean, log scale) pair."""
+    config = coder.config
+    unit, zero = pixels.logit_unit(config.sigmoid_mean)
+    step = (config.log_scale_max - config.log_scale_min) / max(1, config.num_scales - 1)
+    half = pixels.LOGITS // 2
+    return Output(unit, zero, -half, half - 1), Output(step, config.log_scale_min, 0, config.num_scales - 1)
+
+
+def prior_tables(model: Compressor) -> PriorTables:
+    """The prior's integer tables; one uniform table per group where the prior has no context."""
+    groups, size = model.quantizer.groups, model.quantizer.codebook_size
+    if isinstance(model.prior, FSAR):
+        counts = latents.fsar_counts(model.prior, model.quantizer.codebooks)
+        return PriorTables(counts, latents.BITS, groups, size, model.prior.offsets)
+    if model.prior.offsets:
+        raise ExportError(
+            f"{type(model.prior).__name__} has contexts but no tables yet; use an fsar or uniform prior"
+        )
+    return PriorTables(latents.uniform_counts(groups, size), latents.BITS, groups, size, ())
+
+
+def pixel_tables(coder: Gaussian) -> pixels.PixelTables:
+    """The coder's integer tables."""
+    config = coder.config
+    scales = pixels.scale_grid(config.log_scale_min, config.log_scale_max, config.num_scales)
+    weight, bias = np.zeros((coder.colours, 0)), np.zeros(coder.colours)
+    if isinstance(coder, GaussianLinearAR):
+        weight, bias = coder.weight.detach().double().numpy(), coder.bias.detach().double().numpy()
+    fixed_weight, fixed_bias = pixels.linear_ar(coder.taps, weight, bias)
+    return pixels.PixelTables(
+        pixels.fine_cdfs(scales), pixels.mean_lut(config.sigmoid_mean), coder.taps, fixed_weight, fixed_bias
+    )
+
+
+@torch.no_grad()
+def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
+    """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
+    prior, quantizer = cast(Prior, compressor.prior.eval()), compressor.quantizer
+    device, total = quantizer.codebooks.device, 0.0
+    for start in range(0, len(indices), 64):
+        symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)
+        vectors = quantizer.lookup(symbols)
+        n, groups, h, w = symbols.shape
+        zero = vectors.new_zeros(())
+        samples = vectors.view(n, groups, -1, h, w)
+        nats = prior.nats(Quantized(symbols, vectors, samples, None, zero, zero), quantizer.codebooks)
+        total += float(nats.double().sum()) / math.log(2)
+    return total
+
+
+def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> tuple[float, float]:
+    """(latent, pixel) bits of uint8 [N, H, W, 3] under the integer model's unquantised distributions."""
+    facts = codec.model.facts
+    grid = pixels.scale_grid(facts["log_scale_min"], facts["log_scale_max"], len(codec.model.pixels.cdf))
+    latent = estimated_latent_bits(compressor, codec.analyse(images))
+    return latent, pixel_bits(codec, images, grid)
+
+
+@torch.no_grad()
+def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float, float]:
+    """(latent, pixel) bits of the float model: what the integer model's loss is measured against."""
+    model = copy.deepcopy(compressor).eval()
+    device, latent, pixel = next(model.parameters()).device, 0.0, 0.0
+    for start in range(0, len(images), 64):
+        x = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).to(device)
+        output = model(x)
+        latent += float(output.latent_nats.double().sum()) / math.log(2)
+        pixel += float(output.pixel_nats.double().sum()) / math.log(2)
+    return latent, pixel
