@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException
@@ -17,6 +18,8 @@ from fsar_lab.config.options import CONFIG_DIR
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.config.validate import validate
 from fsar_lab.errors import ConfigError
+
+_COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
 
 
 def compose(
@@ -68,7 +71,7 @@ def _compose_tree(overrides: Sequence[str], config_dir: Path) -> DictConfig:
     with initialize_config_dir(config_dir=str(config_dir), version_base="1.3"):
         try:
             return hydra_compose("train", overrides=list(overrides))
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except _COMPOSITION_ERRORS as error:
             raise ConfigError(
                 "\n".join(_find_mistakes(overrides, config_dir) or [mistakes.explain(error)])
             ) from error
@@ -90,6 +93,6 @@ def _find_mistakes(overrides: Sequence[str], config_dir: Path) -> list[str]:
     usable = [str(o.input_line) for o in picked if not wrong.get(id(o), [True])]
     try:
         tree: Any = hydra_compose("train", overrides=usable)
-    except (HydraException, OmegaConfBaseException):
+    except _COMPOSITION_ERRORS:
         return problems
     return problems + list(mistakes.wrong_values([o for o in values if not o.is_sweep_override()], tree))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -114,22 +115,24 @@ def strangers(tree: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from strangers(node, f"{full}.")
 
 
-def explain(error: Exception) -> str:
-    """One line for what Hydra or OmegaConf found wrong in a YAML file."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
-    place = _first_line(error)
+def explain(error: BaseException) -> str:
+    """One line for what Hydra, OmegaConf or the YAML parser found wrong in a file."""
+    file = re.search(r"In '([\w/]+)'", str(error))
+    place = f"conf/{file[1]}.yaml" if file else ""
+    cause: BaseException | None = error
+    while cause is not None and getattr(cause, "full_key", None) is None:
+        cause = cause.__cause__ or cause.__context__
     if cause is None:
-        key = getattr(error, "full_key", None)
-        text = f"{key}: {place}" if key else place
-        return f"{text} -> see every key with --cfg job"
-    key = getattr(cause, "full_key", None)
-    text = f"{place} {key}: {_first_line(cause)}" if key else f"{place} {_first_line(cause)}"
+        text = " ".join(str(error).split())
+        return f"{text} -> correct it; --cfg job shows every key"
+    place = f"{place}, {getattr(cause, 'full_key', '')}".lstrip(", ")
     kind = getattr(cause, "object_type", None)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         names = [field.name for field in dataclasses.fields(kind)]
-        if near := get_close_matches(str(getattr(cause, "key", "")), names, 1):
-            return f"{text} -> did you mean {near[0]}?"
-    return f"{text} -> correct that file"
+        wrong = str(getattr(cause, "key", ""))
+        if wrong not in names and (near := get_close_matches(wrong, names, 1)):
+            return f"{place}: {_first_line(cause)} -> did you mean {near[0]}?"
+    return f"{place}: {_first_line(cause)} -> correct it; --cfg job shows every key"
 
 
 def _wrong_type(key: str, value: Any, tree: DictConfig) -> Iterator[str]:

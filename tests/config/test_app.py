@@ -39,13 +39,14 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_run_has_one_directory_that_its_overrides_decide(tmp_path: Path) -> None:
-    done = run(tmp_path, "dataset=fake", "trainer.threads=1", "prior=uniform")
-    assert done.returncode == 0, done.stderr
+def test_the_overrides_decide_the_run_directory(tmp_path: Path) -> None:
+    runs = [
+        run(tmp_path, "dataset=fake", "trainer.threads=1", "prior=uniform"),
+        run(tmp_path, "prior=uniform", "trainer.threads=2", "dataset=fake"),
+    ]
+    assert [done.returncode for done in runs] == [0, 0], runs[0].stderr
     (directory,) = (tmp_path / "outputs").iterdir()
-    assert done.stdout.split() == ["RAN", "UniformConfig", str(directory)]
-    again = run(tmp_path, "prior=uniform", "trainer.threads=2", "dataset=fake")
-    assert again.stdout == done.stdout
+    assert [done.stdout.split() for done in runs] == [["RAN", "UniformConfig", str(directory)]] * 2
 
 
 def test_mistakes_end_with_2_and_without_traceback(tmp_path: Path) -> None:
@@ -55,6 +56,9 @@ def test_mistakes_end_with_2_and_without_traceback(tmp_path: Path) -> None:
     assert head == "fsar_lab: this cannot work:"
     assert problem.endswith("quantizer.groups=2")
     assert not (tmp_path / "outputs").exists()
+
+
+def test_errors_of_a_run_end_with_2_and_without_traceback(tmp_path: Path) -> None:
     done = run(tmp_path, "dataset=fake", "name=broken")
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["fsar_lab: DataError:", "  the file is broken -> get it again"]

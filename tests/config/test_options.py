@@ -17,6 +17,7 @@ from fsar_lab.config.schema import (
     PhotosConfig,
     ShallowConfig,
     STHQConfig,
+    TrainConfig,
     WarmupCosineConfig,
 )
 from fsar_lab.config.store import SCHEMAS
@@ -25,14 +26,40 @@ OPTIONS = [(group, name) for group, names in options.groups().items() if group !
 BUDGETS = {"smoke": 2_000, "small": 200_000, "medium": 1_000_000, "paper": 50_000_000}
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_composes(group: str, option: str) -> None:
-    fitting = ["quantizer.groups=2"] if option == "shallow" else []
-    config = compose([f"{group}={option}", *fitting])
-    if group == "budget":
-        assert config.trainer.train_images == BUDGETS[option]
-    if group == "experiment":
-        assert config.name == option
+# Each round composes one option of every group at once, until every option had its turn.
+GROUPS = {group: names for group, names in options.groups().items() if group not in ("local", "experiment")}
+ROUNDS = [
+    {group: names[turn % len(names)] for group, names in GROUPS.items()}
+    for turn in range(max(map(len, GROUPS.values())))
+]
+
+
+@pytest.mark.parametrize("chosen", ROUNDS, ids=lambda chosen: "-".join(chosen.values()))
+def test_every_option_composes(chosen: dict[str, str]) -> None:
+    fitting = ["quantizer.groups=2"] if chosen["backbone"] == "shallow" else []
+    config = compose([f"{group}={option}" for group, option in chosen.items()] + fitting)
+    assert config.trainer.train_images == BUDGETS[chosen["budget"]]
+    assert config.trainer.accelerator == chosen["trainer"]
+    for group in ("backbone", "quantizer", "prior", "coder", "dataset", "optimizer", "schedule"):
+        base = (CONFIG_DIR / group / f"{chosen[group]}.yaml").read_text().split("[base_")[1].split(",")[0]
+        assert type(getattr(config, group)) is SCHEMAS[group][base]
+
+
+def test_every_option_has_its_turn() -> None:
+    turns = {pair for chosen in ROUNDS for pair in chosen.items()}
+    assert turns == {pair for pair in OPTIONS if pair[0] != "experiment"}
+    files = {(file.parent.name, file.stem) for file in CONFIG_DIR.glob("*/*.yaml")}
+    assert files - {("local", "default")} == set(OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def experiments() -> dict[str, TrainConfig]:
+    return {name: compose([f"experiment={name}"]) for name in options.groups()["experiment"]}
+
+
+def test_every_experiment_composes(experiments: dict[str, TrainConfig]) -> None:
+    assert all(config.name == name for name, config in experiments.items())
+    assert experiments["demo"].callbacks.coding.baselines == ["png", "webp", "jxl_e3", "jxl_e7"]
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -65,8 +92,8 @@ def test_defaults() -> None:
     assert config.logger.mode == "offline"
 
 
-def test_cifar10_runs_differ_only_in_their_parts() -> None:
-    runs = [compose([f"experiment=cifar10_{name}"]) for name in ("fsar", "uniform", "vqvae")]
+def test_cifar10_runs_differ_only_in_their_parts(experiments: dict[str, TrainConfig]) -> None:
+    runs = [experiments[f"cifar10_{name}"] for name in ("fsar", "uniform", "vqvae")]
     assert {run.trainer.train_images for run in runs} == {300_000}
     assert {run.dataset.root for run in runs} == {runs[0].paths.data + "/cifar10"}
     same = ("backbone", "coder", "dataset", "optimizer", "schedule", "trainer", "callbacks")
@@ -80,7 +107,6 @@ def test_overlays_apply_in_order_and_the_command_line_wins() -> None:
     assert (config.trainer.train_images, config.trainer.validate_every) == (200_000, 1.0)
     config = compose(["trainer.train_images=999", "trainer.batch_size=32", "budget=small"])
     assert config.trainer.train_images == 999
-    assert compose(["debug=one_batch", "trainer.batch_size=32"]).trainer.train_images == 32
 
 
 @pytest.mark.parametrize("debug", options.groups()["debug"])
