@@ -57,7 +57,7 @@ class LastCheckpoint(Checkpoint):
         unfinished = self.path.with_suffix(".tmp")
         if trainer.is_global_zero:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        trainer.save_checkpoint(unfinished)
+        trainer.save_checkpoint(unfinished, weights_only=False)  # optimizer and callbacks too
         if trainer.is_global_zero:
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())

@@ -1,0 +1,252 @@
+"""How fast a codec codes: MB/s and ms per image, networks and entropy coder apart and together.
+
+Needs neither Lightning nor the training: `python -m fsar_lab.callbacks.coding_speed codec.fsarm images.npy`
+measures in a process of its own, so that the peak memory it reports is that of coding alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsar_lab.codec.codec import Codec
+from fsar_lab.config.schema import CodingSpeedConfig
+from fsar_lab.errors import CodingError, LosslessError
+
+LARGEST_WARM_UP = 64  # images; enough for every batch size to touch all code and tables
+Images = NDArray[np.uint8]
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of what was asked for fits into the time: `images` in batches of `batch`, `repeats` times."""
+
+    images: int
+    batch: int
+    repeats: int
+
+
+class TimedCodec(Codec):
+    """A codec that adds up the seconds its networks take.
+
+    Attributes:
+        network_seconds: Wall time in analysis, codeword search and synthesis since it was last set to 0.
+    """
+
+    network_seconds = 0.0
+
+    def analyse(self, images: Images) -> NDArray[np.uint16]:
+        """See Codec.analyse."""
+        with self._clock():
+            return super().analyse(images)
+
+    def synthesise(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+        """See Codec.synthesise."""
+        with self._clock():
+            return super().synthesise(indices)
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.network_seconds += perf_counter() - start
+
+
+def measure_coding_speed(codec: Codec, images: Images, config: CodingSpeedConfig) -> dict[str, Any]:
+    """Measure encoding and decoding; every image is compared after decoding.
+
+    Args:
+        codec: Only its model is used: codecs of one thread and of all threads are made from it.
+        images: uint8 [N, H, W, 3]; at most `config.max_images` of them are coded.
+        config: Batch sizes (0 = all images), repeats, and the time to stay within. If the time is too short
+            for everything, fewer images or repeats are measured, and `limited` says so.
+
+    Returns:
+        Plain data: `encode_MBps`, `decode_MBps`, `encode_coder_MBps`, `decode_coder_MBps` for the largest
+        batch and one thread, and the table `coding_speed` with its own explanation under `about`.
+
+    Raises:
+        CodingError: There are no images.
+        LosslessError: Decoded images differ from the originals.
+    """
+    images = np.ascontiguousarray(images[: config.max_images])
+    if not len(images):
+        raise CodingError("there are no images to measure the coding speed on")
+    memory = _peak_memory()
+    rows: list[dict[str, Any]] = []
+    sizes = sorted({min(size or len(images), len(images)) for size in config.batch_sizes})
+    threads = sorted({1, _cores()})
+    budget = config.max_seconds / (len(sizes) * len(threads))
+    build_seconds = []
+    for count in threads:
+        start = perf_counter()
+        timed = TimedCodec(codec.model, count, codec.batch)
+        build_seconds.append(perf_counter() - start)
+        rows += [_row(timed, images, size, config.repeats, budget) for size in sizes]
+    head = max((row for row in rows if row["threads"] == 1), key=lambda row: row["batch"])
+    return {
+        **{f"{side}_MBps": head[f"{side}_MBps"] for side in ("encode", "decode")},
+        **{f"{side}_coder_MBps": head[f"{side}_coder_MBps"] for side in ("encode", "decode")},
+        "coding_speed": {
+            "about": "MB = 10^6 bytes of uint8 samples; medians of the repeats, after a warm-up; coder = "
+            "everything but the networks: entropy coder, checksums, container; tables are built beforehand; "
+            "peak memory is the process's largest resident set (ru_maxrss) so far",
+            "rows": rows,
+            "table_build_seconds": _rounded(min(build_seconds)),
+            "table_bytes": int(timed.table_bytes),
+            "peak_memory_bytes": _peak_memory(),
+            "peak_memory_bytes_before": memory,
+            "limited": any(row["limited"] for row in rows),
+        },
+    }
+
+
+def measure_in_new_process(
+    model: Path, images: Images, config: CodingSpeedConfig, python: str = sys.executable
+) -> dict[str, Any]:
+    """`measure_coding_speed` of a codec file in a process that does nothing else.
+
+    Raises:
+        CodingError: The process failed; its last words are in the message.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, result = Path(folder) / "images.npy", Path(folder) / "speed.json"
+        np.save(source, images[: config.max_images])
+        command = [python, "-m", "fsar_lab.callbacks.coding_speed", str(model), str(source)]
+        command += ["--config", json.dumps(asdict(config)), "--output", str(result)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CodingError(f"measuring the coding speed failed: {done.stderr.strip()[-2000:]}")
+        measured: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return measured
+
+
+def as_metrics(measured: dict[str, Any]) -> dict[str, float]:
+    """Flat figures for a logger: `coding_speed/threads1_batch32/encode_MBps` and so on."""
+    table = measured["coding_speed"]
+    metrics = {key: float(value) for key, value in measured.items() if key.endswith("_MBps")}
+    for row in table["rows"]:
+        prefix = f"coding_speed/threads{row['threads']}_batch{row['batch']}"
+        metrics |= {f"{prefix}/{key}": value for key, value in row.items() if key.endswith(("_MBps", "_ms"))}
+    for key in ("table_build_seconds", "peak_memory_bytes"):
+        metrics[f"coding_speed/{key}"] = float(table[key])
+    return metrics
+
+
+def _row(codec: TimedCodec, images: Images, batch: int, repeats: int, budget: float) -> dict[str, Any]:
+    """Measure one batch size with one number of threads."""
+    start = perf_counter()
+    warm_up = images[: min(batch, LARGEST_WARM_UP)]
+    _check(warm_up, codec.decode(codec.encode(warm_up)))
+    again = perf_counter()
+    codec.decode(codec.encode(warm_up))
+    seconds_each = (perf_counter() - again) / len(warm_up)
+    plan = _plan(len(images), batch, repeats, budget - (perf_counter() - start), seconds_each)
+    parts = [images[i : i + plan.batch] for i in range(0, plan.images, plan.batch)]
+    measured: dict[str, list[tuple[float, float]]] = {"encode": [], "decode": []}
+    for repeat in range(plan.repeats):
+        blobs, times = _timed(codec, codec.encode, parts)
+        measured["encode"].append(times)
+        decoded, times = _timed(codec, codec.decode, blobs)
+        measured["decode"].append(times)
+        if repeat == 0:
+            _check(images[: plan.images], np.concatenate(decoded))
+    row: dict[str, Any] = {"threads": codec.threads, "batch": plan.batch}
+    for side, seconds in measured.items():
+        row |= _figures(side, seconds, plan.images, images[0].nbytes)
+    limited = plan.images < len(images) // batch * batch or plan.repeats < repeats
+    return row | {"images": plan.images, "repeats": plan.repeats, "limited": limited}
+
+
+def _plan(images: int, batch: int, repeats: int, budget: float, seconds_each: float) -> Plan:
+    """Fit images and repeats into `budget` seconds: first fewer whole batches, then fewer repeats."""
+    affordable = int(max(0.0, budget) / (seconds_each * repeats))
+    if affordable < batch:  # not one batch that often
+        repeats = max(1, int(max(0.0, budget) / (seconds_each * batch)))
+        if repeats == 1:  # perhaps not even once: then a smaller batch, whole groups of 32 lanes if possible
+            few = int(max(0.0, budget) / seconds_each)
+            batch = min(batch, max(1, few // 32 * 32 or min(few, 32)))
+        return Plan(batch, batch, repeats)
+    return Plan(min(images, affordable) // batch * batch, batch, repeats)
+
+
+def _timed(codec: TimedCodec, work: Callable[[A], B], parts: list[A]) -> tuple[list[B], tuple[float, float]]:
+    """Do the work on all parts; its results, and the seconds of everything and of the networks."""
+    codec.network_seconds = 0.0
+    start = perf_counter()
+    results = [work(part) for part in parts]
+    return results, (perf_counter() - start, codec.network_seconds)
+
+
+def _figures(side: str, times: list[tuple[float, float]], images: int, image_bytes: int) -> dict[str, float]:
+    """Medians over the repeats of (all seconds, network seconds)."""
+    seconds = {
+        "": median(total for total, _ in times),
+        "_network": median(network for _, network in times),
+        "_coder": median(total - network for total, network in times),
+    }
+    megabytes = images * image_bytes / 1e6
+    figures = {f"{side}{part}_MBps": _rounded(megabytes / value) for part, value in seconds.items()}
+    figures |= {f"{side}{part}_ms": _rounded(1e3 * value / images) for part, value in seconds.items()}
+    return figures
+
+
+def _check(images: Images, decoded: Images) -> None:
+    if not np.array_equal(images, decoded):
+        raise LosslessError("decoded images differ from the originals while measuring the coding speed")
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _peak_memory() -> int:
+    """Largest resident set of this process so far, bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits: more would be noise."""
+    return float(f"{value:.4g}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure a codec file on images from a .npy file and print or write the result as JSON."""
+    parser = argparse.ArgumentParser(description="Measure how fast a codec file codes images.")
+    parser.add_argument("model", type=Path, help="codec.fsarm")
+    parser.add_argument("images", type=Path, help=".npy with uint8 [N, H, W, 3]")
+    parser.add_argument("--config", default="{}", help="JSON with fields of CodingSpeedConfig")
+    parser.add_argument("--output", type=Path, help="write the result here; printed otherwise")
+    options = parser.parse_args(arguments)
+    config = CodingSpeedConfig(**json.loads(options.config))
+    images = np.load(options.images, allow_pickle=False)
+    text = json.dumps(measure_coding_speed(Codec.load(options.model), images, config), indent=1)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
