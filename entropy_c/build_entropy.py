@@ -1,4 +1,4 @@
-"""Builds `fsar_lab.entropy._entropy_c` (cffi API mode, abi3). Run through setup.py from the repository root."""
+"""Builds `fsar_lab.entropy._entropy_c` (cffi API mode, abi3). Run through setup.py from the root."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ extern "C" {
 
 /* cffi: begin (everything up to "cffi: end" is also read by the Python build) */
 
-#define EC_LANES 32          /* images of a group */
-#define EC_MAX_ORDER 4       /* context taps of an FSAR model */
-#define EC_MAX_COLOURS 4     /* channels of a pixel model */
-#define EC_MAX_TAPS 12       /* prediction taps of one colour */
-#define EC_FINE_STEPS 2045   /* entries of one scale's fine cdf, t = -1022 .. 1022 */
-#define EC_MEAN_MAX 1020     /* largest mean index: four fine steps a grey level */
+#define EC_LANES        32   /* images of a group */
+#define EC_MAX_ORDER    4    /* context taps of an FSAR model */
+#define EC_MAX_COLOURS  4    /* channels of a pixel model */
+#define EC_MAX_TAPS     12   /* prediction taps of one colour */
+#define EC_FINE_STEPS   2045 /* entries of one scale's fine cdf, t = -1022 .. 1022 */
+#define EC_MEAN_MAX     1020 /* largest mean index: four fine steps a grey level */
 #define EC_LOGIT_LEVELS 4096 /* entries of the mean look-up table, logit -2048 .. 2047 */
 
 typedef enum ec_status {
@@ -61,10 +61,11 @@ typedef enum ec_status {
 
 typedef struct ec_tables ec_tables;
 
+/* How the decoder finds a symbol. The bytes of a stream never depend on it. */
 typedef enum ec_layout {
-    EC_LAYOUT_AUTO = 0,    /* the faster one; bytes of the stream never depend on it */
-    EC_LAYOUT_FUSED = 1,   /* one 4-byte decoder entry per slot; needs 2 * bits + log2(symbols) <= 32 */
-    EC_LAYOUT_BUCKETED = 2 /* cumulative counts and a bucket index per table, short bounded search */
+    EC_LAYOUT_AUTO = 0,    /* the faster one: fused up to 512 KiB, else bucketed */
+    EC_LAYOUT_FUSED = 1,   /* one 4-byte entry per slot; 2 * bits + log2(symbols) <= 32, at most 64 MiB */
+    EC_LAYOUT_BUCKETED = 2 /* cumulative counts and a bucket index per table: at most one step on average */
 } ec_layout;
 
 /* counts: uint32 [tables][symbols]; a zero count makes a symbol uncodable in that table. 8 <= bits <= 16,
@@ -86,7 +87,8 @@ typedef struct ec_fsar ec_fsar;
  * lexicographically before (0, 0, 0). A neighbour outside the tensor has state 0, symbol k has state k + 1.
  * Table of a symbol = group * (K+1)^order + mixed radix of the states, the first offset varying slowest;
  * `tables` must hold exactly groups * (K+1)^order tables over K symbols and must outlive the model.
- * 1 <= order <= EC_MAX_ORDER. Returns EC_ERR_ARGUMENT, EC_ERR_CAUSALITY, EC_ERR_TABLE, EC_ERR_MEMORY. */
+ * order <= EC_MAX_ORDER; order 0 is one static table per group. Returns EC_ERR_ARGUMENT, EC_ERR_CAUSALITY,
+ * EC_ERR_TABLE, EC_ERR_MEMORY. */
 int ec_fsar_create(const ec_tables *tables, const int32_t *offsets, uint32_t order, uint32_t groups,
                    ec_fsar **out);
 void ec_fsar_free(ec_fsar *model);
@@ -107,8 +109,8 @@ typedef struct ec_pixels ec_pixels;
  * mean_lut: int16 [EC_LOGIT_LEVELS], base mean in 1/16 fine steps for the logit clamped to -2048 .. 2047.
  * tap_counts: uint32 [colours], each at most EC_MAX_TAPS. taps: int32 [sum of tap_counts][3], (colour, row,
  * column) relative to the sample, all taps of colour 0 first; the pointed colour must exist, and the sample
- * must be earlier in raster order with colour fastest; outside the image it counts as 0. weights: int32 [sum of
- * tap_counts], bias: int32 [colours], both in 2^-16 fine steps (weight 1.0 = 4 * 2^16). For each colour
+ * must be earlier in raster order with colour fastest; outside the image it counts as 0. weights: int32 [sum
+ * of tap_counts], bias: int32 [colours], both in 2^-16 fine steps (weight 1.0 = 4 * 2^16). For each colour
  * 255 * sum |w| + |bias| + 32768 * 2^12 + 2^15 must be below 2^31, so that 32-bit sums are exact.
  * 1 <= colours <= EC_MAX_COLOURS, 1 <= scales <= 256.
  * Returns EC_ERR_ARGUMENT, EC_ERR_CAUSALITY, EC_ERR_TABLE (also for weights too large), EC_ERR_MEMORY. */
@@ -153,9 +155,10 @@ int ec_encode_indexed(ec_encoder *encoder, const ec_tables *tables, const uint16
 /* indices: uint16 [lanes][groups][height][width]. */
 int ec_encode_fsar(ec_encoder *encoder, const ec_fsar *model, const uint16_t *indices, uint32_t height,
                    uint32_t width);
-/* images: uint8 [lanes][height][width][colours]; logits: int16, scales: uint8 [lanes][colours][height][width]. */
-int ec_encode_pixels(ec_encoder *encoder, const ec_pixels *model, const uint8_t *images, const int16_t *logits,
-                     const uint8_t *scales, uint32_t height, uint32_t width);
+/* images: uint8 [lanes][height][width][colours]; logits: int16, scales: uint8
+ * [lanes][colours][height][width]. */
+int ec_encode_pixels(ec_encoder *encoder, const ec_pixels *model, const uint8_t *images,
+                     const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width);
 
 /* ---- Decoding one group ---- */
 
@@ -177,8 +180,9 @@ int ec_decode_indexed(ec_decoder *decoder, const ec_tables *tables, const uint32
                       uint16_t *symbols);
 int ec_decode_fsar(ec_decoder *decoder, const ec_fsar *model, uint32_t height, uint32_t width,
                    uint16_t *indices, uint16_t *scratch);
-int ec_decode_pixels(ec_decoder *decoder, const ec_pixels *model, const int16_t *logits, const uint8_t *scales,
-                     uint32_t height, uint32_t width, uint8_t *images, uint8_t *scratch);
+int ec_decode_pixels(ec_decoder *decoder, const ec_pixels *model, const int16_t *logits,
+                     const uint8_t *scales, uint32_t height, uint32_t width, uint8_t *images,
+                     uint8_t *scratch);
 /* EC_OK if every state is 2^16 again and every word was consumed, else EC_ERR_DAMAGED. */
 int ec_decoder_finish(const ec_decoder *decoder);
 

@@ -2,11 +2,9 @@
 #include "models.h"
 
 int ec_encode_indexed(ec_encoder *encoder, const ec_tables *tables, const uint16_t *symbols,
-                      const uint32_t *index, size_t positions)
-{
+                      const uint32_t *index, size_t positions) {
     const uint32_t lanes = encoder->lanes;
-    if (ec_encode_bound(lanes, positions) > encoder->position)
-        return EC_ERR_CAPACITY;
+    if (ec_encode_bound(lanes, positions) > encoder->position) return EC_ERR_CAPACITY;
     uint32_t x[EC_LANES];
     uint32_t pairs[EC_TILE * EC_LANES];
     memcpy(x, encoder->state, sizeof x);
@@ -18,13 +16,10 @@ int ec_encode_indexed(ec_encoder *encoder, const ec_tables *tables, const uint16
             const uint16_t *symbol = symbols + lane * positions + first;
             const uint32_t *table = index + lane * positions + first;
             for (size_t i = 0; i < count; i++) {
-                if (table[i] >= tables->count)
-                    return EC_ERR_INDEX;
-                if (symbol[i] >= tables->symbols)
-                    return EC_ERR_SYMBOL;
+                if (table[i] >= tables->count) return EC_ERR_INDEX;
+                if (symbol[i] >= tables->symbols) return EC_ERR_SYMBOL;
                 const uint32_t pair = ec_symbol_pair(tables, table[i], symbol[i]);
-                if (pair < EC_LOW)
-                    return EC_ERR_SYMBOL;
+                if (pair < EC_LOW) return EC_ERR_SYMBOL;
                 pairs[i * lanes + lane] = pair;
             }
         }
@@ -38,8 +33,7 @@ int ec_encode_indexed(ec_encoder *encoder, const ec_tables *tables, const uint16
 }
 
 static inline int decode(int kind, uint32_t lanes, ec_decoder *decoder, const ec_tables *tables,
-                         const uint32_t *index, size_t positions, uint16_t *symbols)
-{
+                         const uint32_t *index, size_t positions, uint16_t *symbols) {
     uint32_t x[EC_LANES];
     uint32_t ids[EC_TILE * EC_LANES];
     uint16_t got[EC_TILE * EC_LANES];
@@ -51,21 +45,18 @@ static inline int decode(int kind, uint32_t lanes, ec_decoder *decoder, const ec
         for (uint32_t lane = 0; lane < lanes; lane++) {
             const uint32_t *table = index + lane * positions + first;
             for (size_t i = 0; i < count; i++) {
-                if (table[i] >= tables->count)
-                    return EC_ERR_INDEX;
+                if (table[i] >= tables->count) return EC_ERR_INDEX;
                 ids[i * lanes + lane] = table[i];
             }
         }
         for (size_t i = 0; i < count; i++) {
             ec_reserve(&reader, decoder);
             ec_get(tables, kind, ids + i * lanes, lanes, x, got + i * lanes, &reader);
-            if (ec_overrun(&reader))
-                return EC_ERR_TRUNCATED;
+            if (ec_overrun(&reader)) return EC_ERR_TRUNCATED;
         }
         for (uint32_t lane = 0; lane < lanes; lane++) {
             uint16_t *symbol = symbols + lane * positions + first;
-            for (size_t i = 0; i < count; i++)
-                symbol[i] = got[i * lanes + lane];
+            for (size_t i = 0; i < count; i++) symbol[i] = got[i * lanes + lane];
         }
     }
     decoder->next = ec_reader_next(&reader, decoder);
@@ -74,7 +65,6 @@ static inline int decode(int kind, uint32_t lanes, ec_decoder *decoder, const ec
 }
 
 int ec_decode_indexed(ec_decoder *decoder, const ec_tables *tables, const uint32_t *index, size_t positions,
-                      uint16_t *symbols)
-{
+                      uint16_t *symbols) {
     return EC_DISPATCH(decode, ec_kind(tables), decoder->lanes, decoder, tables, index, positions, symbols);
 }

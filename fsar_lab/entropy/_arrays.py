@@ -32,8 +32,12 @@ def require(name: str, array: object, dtype: type[np.generic], shape: tuple[int 
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a numpy array of {wanted}, not {type(array).__name__}")
     if array.dtype != wanted:
-        raise TypeError(f"{name} must have dtype {wanted}, not {array.dtype}; convert it with .astype(np.{wanted})")
-    if array.ndim != len(shape) or any(w is not None and w != n for w, n in zip(shape, array.shape, strict=True)):
+        raise TypeError(
+            f"{name} must have dtype {wanted}, not {array.dtype}; convert it with .astype(np.{wanted})"
+        )
+    if array.ndim != len(shape) or any(
+        w is not None and w != n for w, n in zip(shape, array.shape, strict=True)
+    ):
         text = ", ".join("any" if size is None else str(size) for size in shape)
         raise ValueError(f"{name} must have shape [{text}], not {list(array.shape)}")
     if not array.flags.c_contiguous:

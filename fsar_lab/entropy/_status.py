@@ -9,21 +9,29 @@ _ERRORS: dict[int, tuple[type[Exception], str]] = {
     lib.EC_ERR_ARGUMENT: (ValueError, "a size or count is outside what entropy_c.h documents"),
     lib.EC_ERR_TABLE: (
         TableError,
-        "the tables break their rules: rows must sum to exactly 2^bits (no symbol holding all of 2^16), a cdf must "
-        "not decrease nor exceed 2^16 - 256, prediction weights must fit 32-bit sums, and an FSAR model needs "
-        "groups * (K+1)^order tables",
+        "the tables break their rules: rows must sum to exactly 2^bits (no symbol holding all of 2^16), "
+        "a cdf must not decrease nor exceed 2^16 - 256, prediction weights must fit 32-bit sums, "
+        "and an FSAR model needs groups * (K+1)^order tables",
     ),
     lib.EC_ERR_CAUSALITY: (
         TableError,
-        "an offset does not point to something decoded earlier; offsets must come before (0, 0, 0) in coding order",
+        "an offset does not point to something decoded earlier; "
+        "every offset must come before (0, 0, 0) in coding order",
     ),
     lib.EC_ERR_SYMBOL: (
         SymbolRangeError,
-        "a symbol is outside the alphabet or has no count in its table; give every symbol that may occur a count",
+        "a symbol is outside the alphabet or has no count in its table; "
+        "give every symbol that may occur a count",
     ),
-    lib.EC_ERR_INDEX: (SymbolRangeError, "a table index or scale is not below the number of tables or scales"),
+    lib.EC_ERR_INDEX: (
+        SymbolRangeError,
+        "a table index or scale is not below the number of tables or scales",
+    ),
     lib.EC_ERR_CAPACITY: (CapacityError, "the output buffer is smaller than ec_encode_bound()"),
-    lib.EC_ERR_TRUNCATED: (DamagedStreamError, "the stream ends too early: it is truncated or of another model"),
+    lib.EC_ERR_TRUNCATED: (
+        DamagedStreamError,
+        "the stream ends too early: it is truncated or of another model",
+    ),
     lib.EC_ERR_DAMAGED: (
         DamagedStreamError,
         "the stream does not end as it should: it is altered, has extra bytes or belongs to another model",

@@ -89,7 +89,9 @@ class Decoder:
         """
         number, groups, height, width = (int(size) for size in shape)
         if number != self.num_images or groups != model.groups or height < 0 or width < 0:
-            raise ValueError(f"shape {list(shape)} must be [{self.num_images}, {model.groups}, height, width]")
+            raise ValueError(
+                f"shape {list(shape)} must be [{self.num_images}, {model.groups}, height, width]"
+            )
         indices = np.empty((number, groups, height, width), np.uint16)
 
         def decode(decoder: Any, first: int, last: int) -> int:

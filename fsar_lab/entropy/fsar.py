@@ -24,16 +24,19 @@ class FSARModel:
 
         Args:
             tables: groups * (K+1)^order tables over K symbols.
-            offsets: 1 to 4 causal neighbours as (group, row, column) relative to the symbol.
+            offsets: up to 4 causal neighbours as (group, row, column) relative to the symbol; none makes
+                one static table per group.
             groups: G.
             symbols: K.
 
         Raises:
             TableError: an offset is not causal, or the number of tables does not fit.
         """
-        taps = np.ascontiguousarray(offsets, dtype=np.int32)
-        if taps.ndim != 2 or taps.shape[1] != 3 or not 1 <= len(taps) <= lib.EC_MAX_ORDER:
-            raise ValueError(f"offsets must be 1..{lib.EC_MAX_ORDER} (group, row, column) triples, not {offsets!r}")
+        if len(offsets) > lib.EC_MAX_ORDER or any(len(offset) != 3 for offset in offsets):
+            raise ValueError(
+                f"offsets must be at most {lib.EC_MAX_ORDER} (group, row, column) triples: {offsets!r}"
+            )
+        taps = np.array(offsets, dtype=np.int32).reshape(-1, 3)
         if groups < 1 or symbols != tables.symbols:
             raise ValueError(f"groups={groups}, symbols={symbols} with tables over {tables.symbols} symbols")
         self.tables = tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,23 @@ from fsar_lab.entropy._status import check
 FINE_STEPS: int = lib.EC_FINE_STEPS  # entries of one scale's cdf, t = -1022..1022
 LOGIT_LEVELS: int = lib.EC_LOGIT_LEVELS  # entries of the mean look-up, logit -2048..2047
 MEAN_MAX: int = lib.EC_MEAN_MAX  # largest mean index; four fine steps a grey level
+
+
+def _split(weights: Any, numbers: list[int]) -> tuple[tuple[int, ...], ...]:
+    """Weights given per colour or in one row, as one tuple per colour."""
+    rows = list(weights)
+    if any(np.ndim(row) == 0 for row in rows):
+        if len(rows) != sum(numbers):
+            raise ValueError(f"{len(rows)} weights for {sum(numbers)} taps")
+        ends = np.cumsum(numbers).tolist()
+        rows = [rows[end - number : end] for number, end in zip(numbers, ends, strict=True)]
+    if not rows:
+        rows = [()] * len(numbers)
+    if [len(row) for row in rows] != numbers:
+        raise ValueError(
+            f"each colour needs as many weights as taps: {numbers}, not {[len(row) for row in rows]}"
+        )
+    return tuple(tuple(int(w) for w in row) for row in rows)
 
 
 class PixelModel:
@@ -28,8 +46,8 @@ class PixelModel:
         cdf: Array,
         mean_lut: Array,
         taps: Sequence[Sequence[Sequence[int]]],
-        weights: Sequence[Sequence[int]],
-        bias: Sequence[int],
+        weights: Sequence[Sequence[int]] | Sequence[int] | Array,
+        bias: Sequence[int] | Array,
     ) -> None:
         """Validates everything and builds the inverse index.
 
@@ -37,7 +55,7 @@ class PixelModel:
             cdf: uint16 [S, 2045], F_s over t = -1022..1022 in counts; non-decreasing, at most 2^16 - 256.
             mean_lut: int16 [4096], base mean in 1/16 fine steps for logit -2048..2047.
             taps: per colour up to 12 causal (colour, row, column) offsets relative to the sample.
-            weights: per colour one int32 per tap in 2^-16 fine steps (1.0 = 4 * 2^16).
+            weights: one int32 per tap in 2^-16 fine steps (1.0 = 4 * 2^16), per colour or all in one row.
             bias: per colour an int32 in 2^-16 fine steps.
 
         Raises:
@@ -47,12 +65,15 @@ class PixelModel:
         mean_lut = require("mean_lut", mean_lut, np.int16, (LOGIT_LEVELS,))
         self.scales, self.colours = len(cdf), len(bias)
         if not 1 <= self.scales <= 256 or not 1 <= self.colours <= lib.EC_MAX_COLOURS:
-            raise ValueError(f"{self.scales} scales (1..256) and {self.colours} colours (1..{lib.EC_MAX_COLOURS})")
-        if not len(taps) == len(weights) == self.colours:
-            raise ValueError(f"taps and weights must have {self.colours} entries, not {len(taps)} and {len(weights)}")
+            raise ValueError(
+                f"{self.scales} scales (1..256) and {self.colours} colours (1..{lib.EC_MAX_COLOURS})"
+            )
         numbers = [len(colour) for colour in taps]
-        if numbers != [len(colour) for colour in weights] or max(numbers) > lib.EC_MAX_TAPS:
-            raise ValueError(f"each colour needs as many weights as taps, at most {lib.EC_MAX_TAPS}")
+        if len(numbers) != self.colours or max(numbers) > lib.EC_MAX_TAPS:
+            raise ValueError(
+                f"taps must be {self.colours} lists of at most {lib.EC_MAX_TAPS}, not of {numbers}"
+            )
+        per_colour = _split(weights, numbers)
         flat = [tuple(int(v) for v in tap) for colour in taps for tap in colour]
         if any(len(tap) != 3 for tap in flat):
             raise ValueError("a tap is a (colour, row, column) triple")
@@ -65,7 +86,7 @@ class PixelModel:
                 self.colours,
                 ffi.new("uint32_t[]", numbers),
                 ffi.new("int32_t[]", [v for tap in flat for v in tap]),
-                ffi.new("int32_t[]", [int(w) for colour in weights for w in colour]),
+                ffi.new("int32_t[]", [w for colour in per_colour for w in colour]),
                 ffi.new("int32_t[]", [int(b) for b in bias]),
                 out,
             )
@@ -74,7 +95,7 @@ class PixelModel:
         check(status, f"pixel model of {self.scales} scales and {self.colours} colours")
         self._c = ffi.gc(out[0], lib.ec_pixels_free, lib.ec_pixels_bytes(out[0]))
         self.taps = tuple(tuple(tuple(int(v) for v in tap) for tap in colour) for colour in taps)
-        self.weights = tuple(tuple(int(w) for w in colour) for colour in weights)
+        self.weights = per_colour
         self.bias = tuple(int(b) for b in bias)
 
     @property

@@ -30,7 +30,7 @@ class Tables:
             counts: uint32 [M, K]; every row sums to exactly 2^bits; a symbol of count 0 cannot be coded.
             bits: 8..16. At 16 bits no symbol may hold all 65536 counts.
             layout: how the decoder finds a symbol; streams do not depend on it. "auto" takes fused slots
-                where they fit into 64 MB, else bucketed rows.
+                where they fit a second-level cache (512 KiB), else bucketed rows.
 
         Raises:
             TypeError: counts are not a uint32 array.
