@@ -95,7 +95,8 @@ class CropSource(Source):
         left = (uniform[:, 1] * (width - tile + 1)).long()
         origin = self._start[photo] + top * width + left
         planes = origin[:, None] + (height * width)[:, None] * torch.arange(3)
-        crops = self._windows[planes[:, :, None] + width[:, None, None] * self._steps]
+        rows = planes[:, :, None] + width[:, None, None] * self._steps
+        crops = self._windows.index_select(0, rows.view(-1)).view(-1, 3, tile, tile)
         if self.flip:
             mirrored = uniform[:, 2] < 0.5
             crops[mirrored] = crops[mirrored].flip(-1)

@@ -63,7 +63,7 @@ class TensorSource(Source):
 
     def pick(self, indices: Tensor, uniform: Tensor) -> Tensor:
         """See ImageSource.pick."""
-        images = self.images[indices]
+        images = self.images.index_select(0, indices)
         if self.flip:
             mirrored = uniform[:, 0] < 0.5
             images[mirrored] = images[mirrored].flip(-1)
