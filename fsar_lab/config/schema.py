@@ -180,7 +180,7 @@ class AdamConfig:
     """torch.optim.Adam."""
 
     _target_: str = "fsar_lab.optim.adam"
-    lr: float = 2e-3
+    lr: float = 4e-3
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     weight_decay: float = 0.0
 
@@ -216,7 +216,7 @@ class TrainerConfig:
     accelerator: str = "cpu"  # cpu | gpu
     devices: int = 1
     train_images: int = 150_000  # images seen in all, repeats counted; schedules rescale to it
-    batch_size: int = 64  # global: divided over devices
+    batch_size: int = 16  # global: divided over devices
     validate_every: float = 0.1  # fraction of training between two validations
     checkpoint_minutes: float = 2.0
     gradient_clip: float = 1.0  # global norm; 0 switches clipping off

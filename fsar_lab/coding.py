@@ -1,0 +1,129 @@
+"""Coding a set of images for real: bytes, a second process that decodes them, every pixel compared."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsar_lab.callbacks.coding_speed import measure_in_new_process
+from fsar_lab.codec.codec import Codec, Encoded
+from fsar_lab.config.schema import CallbacksConfig
+from fsar_lab.data.source import ImageSource
+from fsar_lab.data.stream import batches
+from fsar_lab.errors import CodingError, LosslessError
+from fsar_lab.export import estimated_bits, float_bits
+from fsar_lab.models.compressor import Compressor
+
+Images = NDArray[np.uint8]
+Say = Callable[[str], None]
+
+
+def to_array(source: ImageSource, count: int | None = None) -> Images:
+    """Images of a source as uint8 [N, H, W, 3]; the first `count`, or all."""
+    parts = [batch.permute(0, 2, 3, 1).numpy() for batch in batches(source, 1024)]
+    return np.ascontiguousarray(np.concatenate(parts)[:count])
+
+
+def code(compressor: Compressor, codec_path: Path, images: Images, config: CallbacksConfig, say: Say) -> dict[str, Any]:
+    """Encode images, decode them in a separate process, compare, and measure.
+
+    Args:
+        compressor: the float model that the codec was exported from, for the labelled estimates.
+        codec_path: the exported model; the decoding process gets it and the bytes, nothing else.
+        images: uint8 [N, H, W, 3].
+        config: batch sizes, siblings, baselines and speed measurement.
+        say: told what is going on.
+
+    Returns:
+        The figures of result.json that come from coding.
+
+    Raises:
+        LosslessError: a decoded pixel differs.
+    """
+    codec = Codec.load(codec_path, batch=config.coding.encode_batch)
+    say(f"encoding {len(images):,} images")
+    encoded = codec.encode_parts(images)
+    say("decoding them in a separate process")
+    decode_elsewhere(codec_path, encoded.data, images, config.coding.decode_batch)
+    figures = _parts(encoded)
+    say("estimates")
+    figures |= _estimates(compressor, codec, images)
+    if config.coding_speed.enabled:
+        say("coding speed")
+        figures |= measure_in_new_process(codec_path, images, config.coding_speed)
+    figures["siblings"] = []
+    if config.coding.siblings and codec.model.prior.offsets:
+        say("the same latents with the uniform prior")
+        figures["siblings"].append(_uniform_sibling(codec, images))
+    figures["baselines"] = []
+    if config.coding.baselines:
+        from fsar_lab.baselines import measure
+
+        say("classical codecs")
+        figures["baselines"] = measure(config.coding.baselines, images)
+    return {
+        "lossless": True,
+        "images": len(images),
+        "image_shape": list(images.shape[1:]),
+        "table_bytes": codec.table_bytes,
+        "codec_bytes": codec_path.stat().st_size,
+        **figures,
+    }
+
+
+def decode_elsewhere(codec_path: Path, data: bytes, images: Images, batch: int) -> None:
+    """Decode `data` in a new process and compare with `images`.
+
+    Raises:
+        CodingError: the process failed. LosslessError: a pixel differs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        blob, out = Path(folder) / "images.blob", Path(folder) / "images.npy"
+        blob.write_bytes(data)
+        command = [sys.executable, "-m", "fsar_lab.codec.decode_blob", str(codec_path), str(blob), str(out)]
+        done = subprocess.run([*command, "--batch", str(batch)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CodingError(f"the decoding process failed: {done.stderr.strip()[-2000:]}")
+        decoded = np.load(out, allow_pickle=False)
+    if decoded.shape != images.shape:
+        raise LosslessError(f"decoded shape {decoded.shape} instead of {images.shape}")
+    wrong = np.flatnonzero((decoded != images).reshape(len(images), -1).any(1))
+    if len(wrong):
+        raise LosslessError(f"{len(wrong)} of {len(images)} images differ after decoding, first image {wrong[0]}")
+
+
+def _parts(encoded: Encoded) -> dict[str, Any]:
+    return {
+        "bytes": len(encoded.data),
+        "bpd": encoded.bpd,
+        "bpd_latents": encoded.latents / encoded.samples,
+        "bpd_pixels": encoded.pixels / encoded.samples,
+        "bpd_overhead": encoded.overhead / encoded.samples,
+    }
+
+
+def _estimates(compressor: Compressor, codec: Codec, images: Images) -> dict[str, float]:
+    figures = {}
+    for label, (latents, pixels) in (
+        ("estimated", estimated_bits(compressor, codec, images)),
+        ("float_estimated", float_bits(compressor, images)),
+    ):
+        figures[f"bpd_{label}"] = (latents + pixels) / images.size
+        figures[f"bpd_latents_{label}"] = latents / images.size
+        figures[f"bpd_pixels_{label}"] = pixels / images.size
+    return figures
+
+
+def _uniform_sibling(codec: Codec, images: Images) -> dict[str, Any]:
+    sibling = codec.with_uniform_prior()
+    encoded = sibling.encode_parts(images)
+    if not np.array_equal(sibling.decode(encoded.data), images):
+        raise LosslessError("the sibling with the uniform prior does not decode to the same pixels")
+    return {"codec": "the same with the uniform prior", "prior": "uniform", "lossless": True, **_parts(encoded)}

@@ -1,0 +1,197 @@
+"""Training: from a configuration to a trained compressor, resuming what was begun."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fsar_lab import _torchvision_guard  # noqa: F401  isort: skip
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fsar_lab.callbacks.build import build_callbacks
+from fsar_lab.callbacks.throughput import Throughput
+from fsar_lab.config.schema import TrainConfig
+from fsar_lab.data.dataset import Dataset
+from fsar_lab.data.stream import Batches, TrainStream
+from fsar_lab.errors import TrainingError
+from fsar_lab.lit import Lit
+from fsar_lab.models.compressor import Compressor
+from fsar_lab.optim import ema_update
+from fsar_lab.run_files import CHECKPOINT
+
+VALIDATION_BATCH = 250
+NORMALISATION_IMAGES = 4096  # seen again at the end to set the batch-norm statistics of the average
+
+
+@dataclasses.dataclass
+class Fitted:
+    """A trained compressor (evaluation mode, CPU) and what the training took."""
+
+    compressor: Compressor
+    train_images: int
+    train_seconds: float
+    is_global_zero: bool
+
+
+def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logger]) -> Fitted:
+    """Train, or go on training, the model of `config`.
+
+    Raises:
+        TrainingError: the loss is not finite, memory ran out, or the checkpoint does not fit.
+    """
+    training = config.trainer
+    checkpoint = run_dir / CHECKPOINT
+    resume = checkpoint if training.resume and checkpoint.is_file() else None
+    steps = total_steps(config)
+    lightning.seed_everything(config.seed, verbose=False)
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    keep_freed_memory()
+    lit = Lit(config, steps, None if resume else start_images(config, dataset))
+    callbacks = build_callbacks(config, run_dir, first_images(dataset, config.callbacks.pictures.images))
+    if training.ema_decay:
+        callbacks.append(WeightAveraging(multi_avg_fn=ema_update(training.ema_decay)))
+    trainer = lightning.Trainer(
+        default_root_dir=run_dir,
+        accelerator=training.accelerator,
+        devices=training.devices,
+        max_steps=steps,
+        val_check_interval=max(1, math.ceil(steps * training.validate_every)),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=max(1, min(50, steps // 10)),
+        gradient_clip_val=training.gradient_clip or None,
+        deterministic=training.deterministic,
+        detect_anomaly=training.detect_anomaly,
+        use_distributed_sampler=False,  # the streams divide themselves over the ranks
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=True,
+        callbacks=callbacks,
+        logger=loggers,
+    )
+    data = _Data(config, dataset, steps)
+    with memory_remedy(config):
+        trainer.fit(lit, datamodule=data, ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    compressor = lit.model.cpu()
+    if training.ema_decay:
+        settle_normalisation(compressor, data.stream(0))
+    throughput = next(callback for callback in callbacks if isinstance(callback, Throughput))
+    return Fitted(
+        compressor.eval(), throughput.train_images, throughput.train_seconds, trainer.is_global_zero
+    )
+
+
+def total_steps(config: TrainConfig) -> int:
+    """Optimizer steps that show `trainer.train_images` images (at least one)."""
+    return max(1, math.ceil(config.trainer.train_images / config.trainer.batch_size))
+
+
+def first_images(dataset: Dataset, count: int) -> Tensor:
+    """Up to `count` validation images, uint8 [n, 3, H, W]."""
+    return dataset.validation.batch(torch.arange(min(count, len(dataset.validation))))
+
+
+def start_images(config: TrainConfig, dataset: Dataset) -> Tensor:
+    """Training images, uint8 [n, 3, H, W], from which the coder's starting values are fitted."""
+    return sample_images(dataset, getattr(config.coder, "fit_images", 2048), config.seed)
+
+
+def sample_images(dataset: Dataset, count: int, seed: int) -> Tensor:
+    """`count` training images drawn at random, uint8 [count, 3, H, W]; the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    indices = torch.randint(len(dataset.train), (max(1, count),), generator=generator)
+    return dataset.train.batch(indices, generator)
+
+
+class _Data(lightning.LightningDataModule):
+    """Streams of whole batches, already gathered: the loader only passes them on."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, steps: int) -> None:
+        super().__init__()
+        self.config, self.dataset, self.steps = config, dataset, steps
+
+    def stream(self, start_step: int, rank: int = 0, world_size: int = 1) -> TrainStream:
+        """Training batches from `start_step` on."""
+        training = self.config.trainer
+        return TrainStream(
+            self.dataset.train,
+            training.batch_size,
+            self.steps,
+            self.config.seed,
+            rank,
+            world_size,
+            start_step,
+            training.overfit_batches,
+        )
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """From the step that the trainer has reached: a resumed training sees the images it has not seen."""
+        assert self.trainer is not None
+        stream = self.stream(self.trainer.global_step, self.trainer.global_rank, self.trainer.world_size)
+        return self._loader(stream)
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """Validation images, divided over the ranks."""
+        assert self.trainer is not None
+        source = self.dataset.validation
+        return self._loader(Batches(source, VALIDATION_BATCH, self.trainer.global_rank, self.trainer.world_size))
+
+    @staticmethod
+    def _loader(batches: Any) -> DataLoader[Tensor]:
+        return batches  # type: ignore[no-any-return]  # any iterable will do
+
+
+@torch.no_grad()
+def settle_normalisation(compressor: Compressor, stream: TrainStream) -> None:
+    """Measure the batch-norm statistics that belong to the averaged weights.
+
+    The running statistics followed the weights that were trained, not their average.
+    """
+    wanted = math.ceil(NORMALISATION_IMAGES / stream.batch_size)
+    batches = (stream.batch(step) for step in range(min(stream.steps, wanted)))
+    torch.optim.swa_utils.update_bn(batches, compressor)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory: the step's large tensors are then not mapped anew every time.
+
+    Worth a quarter of the step on a CPU. Elsewhere than on glibc this does nothing.
+    """
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    if sys.platform == "linux":
+        try:
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(m_mmap_threshold, 1 << 30)
+            libc.mallopt(m_trim_threshold, (1 << 31) - 1)
+        except (OSError, AttributeError):  # another C library
+            return
+
+
+@contextmanager
+def memory_remedy(config: TrainConfig) -> Iterator[None]:
+    """Turn running out of memory into advice."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        exhausted = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+        if not exhausted:
+            raise
+        half = max(1, config.trainer.batch_size // 2)
+        raise TrainingError(
+            f"out of memory; try trainer.batch_size={half} (now {config.trainer.batch_size}) or a smaller backbone"
+        ) from error

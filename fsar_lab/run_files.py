@@ -1,0 +1,124 @@
+"""What a run directory holds, and how it is written and read back. No pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
+
+from fsar_lab.config import store
+from fsar_lab.config.build import to_plain
+from fsar_lab.config.schema import TrainConfig
+from fsar_lab.errors import ConfigError, FsarError
+from fsar_lab.models.build import build_compressor
+from fsar_lab.models.compressor import Compressor
+
+CONFIG = "config.yaml"
+WEIGHTS = "compressor.safetensors"  # the trained float model, as validated
+CODEC = "codec.fsarm"
+RESULT = "result.json"
+CHECKPOINT = Path("checkpoints", "last.ckpt")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write under another name, then rename: a reader sees the old file or the whole new one."""
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def save_config(run_dir: Path, config: TrainConfig) -> None:
+    """The resolved configuration as plain YAML."""
+    write_text(run_dir / CONFIG, yaml.safe_dump(to_plain(config), sort_keys=False))
+
+
+def load_config(run_dir: Path) -> TrainConfig:
+    """The configuration of a run, typed again.
+
+    Raises:
+        ConfigError: there is no run in `run_dir`, or it was written by an incompatible version.
+    """
+    path = run_dir / CONFIG
+    if not path.is_file():
+        raise ConfigError(f"run={run_dir}: no {CONFIG} there; give the directory that a training printed")
+    plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tree = OmegaConf.structured(TrainConfig)
+    for group, options in store.SCHEMAS.items():
+        nodes = {getattr(node, "_target_", None): node for node in options.values()}
+        target = plain.get(group, {}).get("_target_")
+        if target not in nodes:
+            raise ConfigError(f"{path}: {group}._target_={target} is not an option of this version")
+        tree[group] = OmegaConf.structured(nodes[target])
+    config = OmegaConf.to_object(OmegaConf.merge(tree, plain))
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+def save_weights(run_dir: Path, compressor: Compressor) -> None:
+    """The trained float model."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in compressor.state_dict().items()}
+    temporary = run_dir / (WEIGHTS + ".partial")
+    save_file(state, temporary)
+    os.replace(temporary, run_dir / WEIGHTS)
+
+
+def load_compressor(run_dir: Path) -> Compressor:
+    """The trained float model of a finished run, in evaluation mode on the CPU.
+
+    Raises:
+        ConfigError: no run there. FsarError: it was not trained to its end, or its files do not fit.
+    """
+    compressor = build_compressor(load_config(run_dir))
+    path = run_dir / WEIGHTS
+    if not path.is_file():
+        raise FsarError(f"run={run_dir}: not trained to its end yet; start the same training command again")
+    try:
+        compressor.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise FsarError(f"{path}: does not fit its {CONFIG} ({error})") from error
+    return compressor.eval()
+
+
+def write_result(run_dir: Path, result: dict[str, Any], name: str = RESULT) -> Path:
+    """Write a result atomically; returns its path."""
+    path = run_dir / name
+    write_text(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run."""
+    packages = ("fsar_lab", "torch", "lightning", "hydra-core", "numpy", "wandb")
+    found = {name: metadata.version(name) for name in packages if _installed(name)}
+    return {"python": platform.python_version(), **found, "threads": str(torch.get_num_threads())}
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit of the source tree and whether it was changed since; None outside a git checkout."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,93 @@
+"""Train a learned lossless codec, code the test set with it, report: `python -m fsar_lab.train`.
+
+Reads top to bottom: compose and check (run_app), data, fit, export, code, result.json.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from fsar_lab.config.app import run_app
+from fsar_lab.config.build import build, config_hash
+from fsar_lab.config.schema import TrainConfig
+
+
+def main(config: TrainConfig, run_dir: Path) -> float:
+    """Run one experiment in `run_dir`; returns the coded bits per dimension."""
+    from fsar_lab import run_files  # everything heavy only after the configuration was found good
+    from fsar_lab.loggers import open_loggers
+
+    run_files.save_config(run_dir, config)
+    facts: dict[str, Any] = {
+        "name": config.name,
+        "config_hash": config_hash(config),
+        "versions": run_files.versions(),
+        "git": run_files.git_state(),
+    }
+    try:
+        with open_loggers(config, run_dir) as loggers:
+            result = experiment(config, run_dir, loggers, facts)
+    except BaseException as error:
+        failed = {"status": "failed", "error": f"{type(error).__name__}: {error}", **facts}
+        run_files.write_result(run_dir, failed)
+        raise
+    return float(result.get("bpd", "nan"))
+
+
+def experiment(config: TrainConfig, run_dir: Path, loggers: list[Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """Data, training, export, coding and report of one run."""
+    from rich.console import Console
+
+    from fsar_lab import run_files
+    from fsar_lab.callbacks.coding_speed import as_metrics
+    from fsar_lab.coding import code, to_array
+    from fsar_lab.export import export
+    from fsar_lab.fitting import fit, sample_images
+    from fsar_lab.loggers import quiet_console
+    from fsar_lab.report.tables import print_result
+
+    console = Console(highlight=False)
+    quiet_console()
+    dataset = build(config.dataset)
+    console.print(dataset.describe())
+    console.print(f"run directory: {run_dir}")
+    fitted = fit(config, run_dir, dataset, loggers)
+    if not fitted.is_global_zero:  # the other ranks have nothing left to do
+        return {}
+    run_files.save_weights(run_dir, fitted.compressor)
+    facts |= {
+        "parameters": count_parameters(fitted.compressor),
+        "train_images": fitted.train_images,
+        "train_seconds": round(fitted.train_seconds, 3),
+    }
+    calibration = sample_images(dataset, config.callbacks.coding.calibration_images, config.seed + 1)
+    with console.status("making the integer model"):
+        model = export(fitted.compressor, calibration, {**facts, "data": dataset.describe()})
+        model.save(run_dir / run_files.CODEC)
+    images = to_array(dataset.test, config.dataset.test_images)
+    with console.status("coding") as status:
+        figures = code(fitted.compressor, run_dir / run_files.CODEC, images, config.callbacks, status.update)
+    result = {"status": "ok", **figures, **facts}
+    path = run_files.write_result(run_dir, result)
+    for logger in loggers:
+        logger.log_metrics(flat(result) | (as_metrics(result) if "coding_speed" in result else {}))
+    print_result(result, console)
+    console.print(f"result: {path}")
+    return result
+
+
+def count_parameters(compressor: Any) -> dict[str, int]:
+    """Trained numbers of each part; the prior's become a table and are not needed for coding."""
+    return {name: sum(p.numel() for p in part.parameters()) for name, part in compressor.named_children()}
+
+
+def flat(result: dict[str, Any]) -> dict[str, float]:
+    """The scalar figures, as `test/...`."""
+    return {f"test/{key}": float(value) for key, value in result.items() if isinstance(value, int | float)}
+
+
+if __name__ == "__main__":
+    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    run_app(main)
