@@ -120,7 +120,7 @@ def round_weights(
         layer: float layer.
         scale: of the input channels, [in].
         power: mean square of each input channel's integers, weighs the rounding errors.
-        skip: the added activation; its scale must be an integer multiple of the accumulator's unit.
+        skip: the added activation, enters the accumulator with an integer multiplier.
         bits: of signed weights.
     """
     real = layer.weight.numpy() * scale[None, :, None, None]
@@ -132,15 +132,18 @@ def round_weights(
         return result
 
     widest = np.where(largest > 0, largest, 1.0) / limit
+    skip_scale = np.zeros(len(widest)) if skip is None else skip.scale
+    skip_power = np.zeros(len(widest)) if skip is None else skip.power()
     best, unit = np.full(len(widest), np.inf), widest
     for clip in CLIPS:
-        trial = widest * clip
-        if skip is not None:
-            trial = skip.scale / np.maximum(np.rint(skip.scale / trial), 1.0)
-        error = ((rounded(trial) * trial[:, None, None, None] - real) ** 2).sum((2, 3)) @ power
-        unit, best = np.where(error < best, trial, unit), np.minimum(error, best)
-    multiplier = np.zeros(len(unit)) if skip is None else np.rint(skip.scale / unit)
-    return Weights(rounded(unit).astype(np.int16), unit, multiplier.astype(np.int32))
+        # A unit that divides the skip's scale makes the skip exact, but a small skip must not shrink it.
+        free = widest * clip
+        for trial in (free, skip_scale / np.maximum(np.rint(skip_scale / free), 1)) if skip else (free,):
+            error = ((rounded(trial) * trial[:, None, None, None] - real) ** 2).sum((2, 3)) @ power
+            error += (np.rint(skip_scale / trial) * trial - skip_scale) ** 2 * skip_power
+            unit, best = np.where(error < best, trial, unit), np.minimum(error, best)
+    multiplier = np.rint(skip_scale / unit).astype(np.int32)
+    return Weights(rounded(unit).astype(np.int16), unit, multiplier)
 
 
 def raw_layer(layer: FoldedLayer, weights: Weights, bias: Float, what: str) -> Layer:

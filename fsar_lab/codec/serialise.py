@@ -125,7 +125,7 @@ def get_prior(description: object, tensors: Tensors) -> PriorTables:
         data = inflate.decompress(tensor(tensors, "prior.counts", np.uint8, 1).tobytes(), 2 * rows * size + 1)
     except zlib.error as error:
         raise damaged("the prior's tables do not inflate") from error
-    if len(data) != 2 * rows * size:
+    if len(data) != 2 * rows * size or not inflate.eof or inflate.unused_data:
         raise damaged("the prior's tables have the wrong size")
     planes = np.frombuffer(data, np.uint8).reshape(2, rows, size)
     counts = planes[1].astype(np.uint32)
