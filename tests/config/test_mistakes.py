@@ -104,7 +104,9 @@ def test_other_slips() -> None:
 
 
 def test_incompatible_parts_are_reported_together() -> None:
-    text = message("backbone=shallow", "dataset.tile=33", "trainer.devices=3", "prior.offsets=[[0,1,0]]")
+    text = message(
+        "backbone=shallow", "dataset.tile=33", "trainer={batch_size:64,devices:3}", "prior.offsets=[[0,1,0]]"
+    )
     width, side, offset, batch = text.splitlines()
     assert width.endswith("backbone.width is 64 -> quantizer.groups=2")
     assert "-> dataset.tile=32" in side
