@@ -160,24 +160,24 @@ def _row(codec: TimedCodec, images: Images, batch: int, repeats: int, budget: fl
     again = perf_counter()
     codec.decode(codec.encode(warm_up))
     seconds_each = (perf_counter() - again) / len(warm_up)
-    plan = _plan(len(images), batch, repeats, budget - (perf_counter() - start), seconds_each)
-    parts = [images[i : i + plan.batch] for i in range(0, plan.images, plan.batch)]
+    todo = plan(len(images), batch, repeats, budget - (perf_counter() - start), seconds_each)
+    parts = [images[i : i + todo.batch] for i in range(0, todo.images, todo.batch)]
     measured: dict[str, list[tuple[float, float]]] = {"encode": [], "decode": []}
-    for repeat in range(plan.repeats):
+    for repeat in range(todo.repeats):
         blobs, times = _timed(codec, codec.encode, parts)
         measured["encode"].append(times)
         decoded, times = _timed(codec, codec.decode, blobs)
         measured["decode"].append(times)
         if repeat == 0:
-            _check(images[: plan.images], np.concatenate(decoded))
-    row: dict[str, Any] = {"threads": codec.threads, "batch": plan.batch}
+            _check(images[: todo.images], np.concatenate(decoded))
+    row: dict[str, Any] = {"threads": codec.threads, "batch": todo.batch}
     for side, seconds in measured.items():
-        row |= _figures(side, seconds, plan.images, images[0].nbytes)
-    limited = plan.images < len(images) // batch * batch or plan.repeats < repeats
-    return row | {"images": plan.images, "repeats": plan.repeats, "limited": limited}
+        row |= _figures(side, seconds, todo.images, images[0].nbytes)
+    limited = todo.images < len(images) // batch * batch or todo.repeats < repeats
+    return row | {"images": todo.images, "repeats": todo.repeats, "limited": limited}
 
 
-def _plan(images: int, batch: int, repeats: int, budget: float, seconds_each: float) -> Plan:
+def plan(images: int, batch: int, repeats: int, budget: float, seconds_each: float) -> Plan:
     """Fit images and repeats into `budget` seconds: first fewer whole batches, then fewer repeats."""
     affordable = int(max(0.0, budget) / (seconds_each * repeats))
     if affordable < batch:  # not one batch that often

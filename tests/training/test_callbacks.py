@@ -142,9 +142,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Callb
     """A run with everything that the factory builds."""
     run_dir = tmp_path_factory.mktemp("run")
     config = TrainConfig(
-        trainer=TrainerConfig(
-            train_images=STEPS * BATCH - 1, batch_size=BATCH, checkpoint_minutes=0, profile=True
-        )
+        trainer=TrainerConfig(train_images=STEPS * BATCH - 1, batch_size=BATCH, profile=True)
     )
     callbacks = build_callbacks(config, run_dir, data().validation.batch(torch.arange(8)))
     recorder = Recorder()
@@ -160,6 +158,41 @@ def test_throughput_is_logged_and_totalled(finished: tuple[Path, list[Callback],
     assert speed.train_seconds > 0
     assert all(value > 0 for value in recorder.seen["train/images_per_second"])
     assert all(0 <= value <= 1 for value in recorder.seen["train/share_outside"])
+
+
+class FakeEvent:
+    """A CUDA event whose time has come only when `passed` is set; any two are 1 ms apart."""
+
+    passed = False
+
+    def __init__(self, enable_timing: bool) -> None:
+        assert enable_timing
+
+    def record(self) -> None: ...
+
+    def query(self) -> bool:
+        return FakeEvent.passed
+
+    def elapsed_time(self, other: FakeEvent) -> float:
+        assert FakeEvent.passed, "this would wait for the device"
+        return 1.0
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_throughput_never_waits_for_cuda_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passed: bool
+) -> None:
+    class OnGPU(Throughput):
+        def on_train_start(self, *arguments: Any) -> None:
+            super().on_train_start(*arguments)
+            self._cuda = True
+
+    monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
+    FakeEvent.passed = passed
+    recorder = Recorder()
+    train(tmp_path, [OnGPU(), recorder])
+    assert "train/images_per_second" in recorder.seen
+    assert ("train/share_outside" in recorder.seen) == passed
 
 
 def test_pictures_are_drawn_at_every_validation(finished: tuple[Path, list[Callback], Recorder]) -> None:
@@ -204,6 +237,7 @@ def test_totals_go_on_after_a_kill(tmp_path: Path) -> None:
     before = torch.load(tmp_path / "last.ckpt", weights_only=True)
     done = before["global_step"]  # the kill comes before the checkpoint of its own step
     assert done == 4
+    assert [file.name for file in tmp_path.glob("*.*")] == ["last.ckpt"]
     speed = Throughput()
     console = Console(file=io.StringIO(), width=200)
     progress = TrainingProgress(8 * BATCH, BATCH, console)
