@@ -29,7 +29,7 @@ from fsar_lab.errors import TrainingError
 from fsar_lab.lit import Lit
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.optim import ema_update
-from fsar_lab.run_files import CHECKPOINT
+from fsar_lab.run_files import CHECKPOINT, load_compressor, save_weights, training_facts
 
 VALIDATION_BATCH = 250
 NORMALISATION_IMAGES = 4096  # seen again at the end to set the batch-norm statistics of the average
@@ -37,23 +37,24 @@ NORMALISATION_IMAGES = 4096  # seen again at the end to set the batch-norm stati
 
 @dataclasses.dataclass
 class Fitted:
-    """A trained compressor (evaluation mode, CPU) and what the training took."""
+    """A trained compressor (evaluation mode, CPU); `facts` are `train_images` and `train_seconds`."""
 
     compressor: Compressor
-    train_images: int
-    train_seconds: float
-    is_global_zero: bool
+    facts: dict[str, Any]
+    is_global_zero: bool = True
 
 
 def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logger]) -> Fitted:
-    """Train, or go on training, the model of `config`.
+    """Train the model of `config`, go on with its checkpoint, or take it from `run_dir` if it is finished.
 
     Raises:
         TrainingError: the loss is not finite, memory ran out, or the checkpoint does not fit.
     """
     training = config.trainer
+    if facts := training_facts(run_dir):
+        return Fitted(load_compressor(run_dir), facts)
     checkpoint = run_dir / CHECKPOINT
-    resume = checkpoint if training.resume and checkpoint.is_file() else None
+    resume = checkpoint if checkpoint.is_file() else None
     steps = total_steps(config)
     lightning.seed_everything(config.seed, verbose=False)
     if training.threads:
@@ -91,9 +92,13 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     if training.ema_decay:
         settle_normalisation(compressor, data.stream(0))
     throughput = next(callback for callback in callbacks if isinstance(callback, Throughput))
-    return Fitted(
-        compressor.eval(), throughput.train_images, throughput.train_seconds, trainer.is_global_zero
-    )
+    facts = {
+        "train_images": throughput.train_images,
+        "train_seconds": round(throughput.train_seconds, 3),
+    }
+    if trainer.is_global_zero:
+        save_weights(run_dir, compressor, facts)
+    return Fitted(compressor.eval(), facts, trainer.is_global_zero)
 
 
 def total_steps(config: TrainConfig) -> int:

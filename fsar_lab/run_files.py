@@ -13,10 +13,12 @@ from typing import Any
 import torch
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fsar_lab.config import store
-from fsar_lab.config.build import to_plain
+from fsar_lab.config.build import config_hash, to_plain
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import ConfigError, FsarError
 from fsar_lab.models.build import build_compressor
@@ -63,12 +65,41 @@ def load_config(run_dir: Path) -> TrainConfig:
     return config
 
 
-def save_weights(run_dir: Path, compressor: Compressor) -> None:
-    """The trained float model."""
+def save_weights(run_dir: Path, compressor: Compressor, facts: dict[str, Any]) -> None:
+    """The trained float model, with plain facts about its training."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in compressor.state_dict().items()}
     temporary = run_dir / (WEIGHTS + ".partial")
-    save_file(state, temporary)
+    save_file(state, temporary, metadata={"facts": json.dumps(facts)})
     os.replace(temporary, run_dir / WEIGHTS)
+
+
+def training_facts(run_dir: Path) -> dict[str, Any]:
+    """What `save_weights` was told; empty if the training did not come to its end."""
+    path = run_dir / WEIGHTS
+    if not path.is_file():
+        return {}
+    with safe_open(path, "pt") as file:
+        facts: dict[str, Any] = json.loads((file.metadata() or {}).get("facts", "{}"))
+    return facts
+
+
+def begin(run_dir: Path, config: TrainConfig) -> None:
+    """Write the configuration; what another configuration left in this directory is removed first.
+
+    The directory's name follows from the command line, so an edited YAML file leads to the same place.
+    """
+    new = config_hash(config)
+    path = run_dir / CONFIG
+    if path.is_file():
+        try:
+            same = config_hash(load_config(run_dir)) == new
+        except (ConfigError, OmegaConfBaseException, yaml.YAMLError):
+            same = False  # written by a version with other parameters
+        if not same or not config.trainer.resume:
+            for stale in (CHECKPOINT, WEIGHTS, CODEC):
+                (run_dir / stale).unlink(missing_ok=True)
+    (run_dir / RESULT).unlink(missing_ok=True)
+    save_config(run_dir, config)
 
 
 def load_compressor(run_dir: Path) -> Compressor:

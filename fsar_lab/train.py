@@ -19,7 +19,7 @@ def main(config: TrainConfig, run_dir: Path) -> float:
     from fsar_lab import run_files  # everything heavy only after the configuration was found good
     from fsar_lab.loggers import open_loggers
 
-    run_files.save_config(run_dir, config)
+    run_files.begin(run_dir, config)
     facts: dict[str, Any] = {
         "name": config.name,
         "config_hash": config_hash(config),
@@ -56,12 +56,7 @@ def experiment(config: TrainConfig, run_dir: Path, loggers: list[Any], facts: di
     fitted = fit(config, run_dir, dataset, loggers)
     if not fitted.is_global_zero:  # the other ranks have nothing left to do
         return {}
-    run_files.save_weights(run_dir, fitted.compressor)
-    facts |= {
-        "parameters": count_parameters(fitted.compressor),
-        "train_images": fitted.train_images,
-        "train_seconds": round(fitted.train_seconds, 3),
-    }
+    facts |= {"parameters": count_parameters(fitted.compressor), **fitted.facts}
     calibration = sample_images(dataset, config.callbacks.coding.calibration_images, config.seed + 1)
     with console.status("making the integer model"):
         model = export(fitted.compressor, calibration, {**facts, "data": dataset.describe()})
