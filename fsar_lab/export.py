@@ -1,10 +1,15 @@
-"""A trained compressor to an integer-only codec: `python -m fsar_lab.export run=<run directory>`."""
+"""A trained compressor to an integer-only codec: `python -m fsar_lab.export run=DIRECTORY`.
+
+Training exports by itself; the command does it again for a finished run, e.g. with a newer fsar_lab.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -20,7 +25,7 @@ from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.prior import PriorTables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
-from fsar_lab.errors import ExportError
+from fsar_lab.errors import ConfigError, ExportError, FsarError
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
 from fsar_lab.models.compressor import Compressor, Prior
@@ -28,6 +33,7 @@ from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.tables import latents, pixels
 
+CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
 FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
 T = TypeVar("T")
 
@@ -44,6 +50,8 @@ def export(compressor: Compressor, calibration: Tensor, facts: dict[str, Any]) -
         ExportError: something has no exact integer counterpart; the message names it.
     """
     model = copy.deepcopy(compressor).cpu().eval().float()
+    pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
+    calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
     coder, synthesis_network = cast(Gaussian, model.coder), cast(nn.Sequential, model.backbone.synthesis)
     with torch.no_grad():
         analysis, search = _first(lambda options: _analysis(model, calibration, options))
@@ -128,7 +136,7 @@ def pixel_tables(coder: Gaussian) -> pixels.PixelTables:
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
-    prior, quantizer = cast(Prior, compressor.prior.eval()), compressor.quantizer
+    prior, quantizer = cast(Prior, copy.deepcopy(compressor.prior).eval()), compressor.quantizer
     device, total = quantizer.codebooks.device, 0.0
     for start in range(0, len(indices), 64):
         symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)
@@ -160,3 +168,47 @@ def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float
         latent += float(output.latent_nats.double().sum()) / math.log(2)
         pixel += float(output.pixel_nats.double().sum()) / math.log(2)
     return latent, pixel
+
+
+def export_run(run_dir: Path) -> Path:
+    """Write the codec of a finished run anew; returns its path.
+
+    Raises:
+        ConfigError: no run there. FsarError: it was not trained to its end.
+    """
+    from fsar_lab import run_files
+    from fsar_lab.config.build import build
+    from fsar_lab.fitting import sample_images
+
+    config = run_files.load_config(run_dir)
+    compressor = run_files.load_compressor(run_dir)
+    dataset = build(config.dataset)
+    calibration = sample_images(dataset, config.callbacks.coding.calibration_images, config.seed + 1)
+    facts = {"name": config.name, **run_files.training_facts(run_dir), "data": dataset.describe()}
+    path = run_dir / run_files.CODEC
+    export(compressor, calibration, facts).save(path)
+    return path
+
+
+def main() -> None:
+    """Command line."""
+    from fsar_lab.evaluate import split_run
+
+    arguments = sys.argv[1:]
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return
+    try:
+        run_dir, rest = split_run(arguments, "export")
+        if rest:
+            raise ConfigError(f"{' '.join(rest)}: export takes run=DIRECTORY and nothing else")
+        path = export_run(run_dir)
+    except FsarError as error:
+        print(f"fsar_lab: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    model = CodecModel.load(path)
+    print(f"{path}: model {model.id.hex()}, {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

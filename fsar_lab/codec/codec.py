@@ -61,12 +61,15 @@ class Codec:
         model: the integer model.
         threads: of the networks and of the entropy coder; None takes all cores.
         batch: images the networks see at a time.
+        device: where the networks run, "cpu" or "cuda"; the bits are the same.
     """
 
-    def __init__(self, model: CodecModel, threads: int | None = None, batch: int = 64) -> None:
+    def __init__(
+        self, model: CodecModel, threads: int | None = None, batch: int = 64, device: str = "cpu"
+    ) -> None:
         if batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
-        self.model, self.batch = model, batch
+        self.model, self.batch, self.device = model, batch, device
         self.threads = threads or os.cpu_count() or 1
         self.latent_coder = LatentCoder(model.prior)
         tables, starts = model.pixels, np.cumsum([0, *map(len, model.pixels.taps)])
@@ -77,13 +80,13 @@ class Codec:
         self._networks: tuple[Analysis, Synthesis] | None = None
 
     @staticmethod
-    def load(path: str | Path, threads: int | None = None, batch: int = 64) -> Codec:
+    def load(path: str | Path, threads: int | None = None, batch: int = 64, device: str = "cpu") -> Codec:
         """A codec from a `codec.fsarm` file; see CodecModel.load for what is refused."""
-        return Codec(CodecModel.load(path), threads, batch)
+        return Codec(CodecModel.load(path), threads, batch, device)
 
     def with_uniform_prior(self) -> Codec:
         """The sibling that codes the same latents without a learned prior."""
-        return Codec(self.model.with_uniform_prior(), self.threads, self.batch)
+        return Codec(self.model.with_uniform_prior(), self.threads, self.batch, self.device)
 
     @property
     def networks(self) -> tuple[Analysis, Synthesis]:
@@ -92,7 +95,10 @@ class Codec:
             from fsar_lab.codec.engine_torch import Analysis, Synthesis
 
             m = self.model
-            self._networks = Analysis(m.analysis, m.search), Synthesis(m.table, m.synthesis)
+            self._networks = (
+                Analysis(m.analysis, m.search, self.device),
+                Synthesis(m.table, m.synthesis, self.device),
+            )
         return self._networks
 
     @property
