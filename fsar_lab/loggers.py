@@ -95,21 +95,30 @@ def _start_wandb_run(config: TrainConfig, run_dir: Path) -> Any:
     """Start the run here, not in Lightning: its own offline switch sets WANDB_MODE for the whole process.
 
     A resumed run is a new W&B run, since the offline files of one id cannot be continued.
+
+    Raises:
+        ConfigError: W&B refuses, for want of a key or of a network.
     """
     import wandb
 
     settings = config.logger
-    run = wandb.init(
-        project=settings.project,
-        entity=settings.entity,
-        name=config.name,
-        group=settings.group,
-        tags=list(settings.tags),
-        config=to_plain(config) | {"config_hash": config_hash(config)},
-        dir=run_dir,
-        mode="online" if settings.mode == "online" else "offline",
-        settings=wandb.Settings(silent=settings.mode != "online", console="off", disable_code=True),
-    )
+    online = settings.mode == "online"
+    try:
+        run = wandb.init(
+            project=settings.project,
+            entity=settings.entity,
+            name=config.name,
+            group=settings.group,
+            tags=list(settings.tags),
+            config=to_plain(config) | {"config_hash": config_hash(config)},
+            dir=run_dir,
+            mode="online" if online else "offline",
+            settings=wandb.Settings(silent=not online, console="off", disable_code=True),
+        )
+    except wandb.errors.Error as error:
+        reason = str(error).splitlines()[0]
+        remedy = "`wandb login`, or logger=wandb_offline, or logger=none"
+        raise ConfigError(f"logger.mode={settings.mode}: W&B did not start: {reason} -> {remedy}") from error
     run.define_metric("trainer/global_step")  # the x-axis that Lightning's logger fills
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return run

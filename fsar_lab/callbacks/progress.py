@@ -101,7 +101,7 @@ class TrainingProgress(Callback):
     def _line(self, done: int) -> None:
         now = monotonic()
         parts = [
-            f"{done:>9,} of {self.total_images:,} images ({done / self.total_images:4.0%})",
+            f"{done:>9,} of {self.total_images:,} images ({done / self.total_images:.0%})",
             self._figures,
         ]
         new, elapsed = done - self._started[1], now - self._started[0]

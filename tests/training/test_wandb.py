@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fsar_lab._torchvision_guard  # noqa: F401  isort: skip
 
+import io
 import json
 import subprocess
 import sys
@@ -112,3 +113,13 @@ def test_unknown_mode_is_refused(tmp_path: Path) -> None:
     wrong.logger.mode = "sometimes"
     with pytest.raises(ConfigError, match=r"logger\.mode=sometimes.*offline, online or none"):
         build_loggers(wrong, tmp_path)
+
+
+def test_online_without_a_key_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal to ask for the key
+    message = r"logger\.mode=online: .*API key.*wandb login.*logger=wandb_offline"
+    with pytest.raises(ConfigError, match=message), open_loggers(config("online"), tmp_path / "run"):
+        pass
