@@ -31,7 +31,9 @@ def to_array(source: ImageSource, count: int | None = None) -> Images:
     return np.ascontiguousarray(np.concatenate(parts)[:count])
 
 
-def code(compressor: Compressor, codec_path: Path, images: Images, config: CallbacksConfig, say: Say) -> dict[str, Any]:
+def code(
+    compressor: Compressor, codec_path: Path, images: Images, config: CallbacksConfig, say: Say
+) -> dict[str, Any]:
     """Encode images, decode them in a separate process, compare, and measure.
 
     Args:
@@ -96,7 +98,9 @@ def decode_elsewhere(codec_path: Path, data: bytes, images: Images, batch: int) 
         raise LosslessError(f"decoded shape {decoded.shape} instead of {images.shape}")
     wrong = np.flatnonzero((decoded != images).reshape(len(images), -1).any(1))
     if len(wrong):
-        raise LosslessError(f"{len(wrong)} of {len(images)} images differ after decoding, first image {wrong[0]}")
+        raise LosslessError(
+            f"{len(wrong)} of {len(images)} images differ after decoding, the first is image {wrong[0]}"
+        )
 
 
 def _parts(encoded: Encoded) -> dict[str, Any]:
@@ -126,4 +130,5 @@ def _uniform_sibling(codec: Codec, images: Images) -> dict[str, Any]:
     encoded = sibling.encode_parts(images)
     if not np.array_equal(sibling.decode(encoded.data), images):
         raise LosslessError("the sibling with the uniform prior does not decode to the same pixels")
-    return {"codec": "the same with the uniform prior", "prior": "uniform", "lossless": True, **_parts(encoded)}
+    about = {"codec": "the same with the uniform prior", "prior": "uniform", "lossless": True}
+    return about | _parts(encoded)

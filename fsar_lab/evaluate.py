@@ -1,4 +1,4 @@
-"""Code any data set with a finished run: `python -m fsar_lab.evaluate run=DIRECTORY [dataset=... key=value ...]`.
+"""Code any data set with a finished run: `python -m fsar_lab.evaluate run=DIRECTORY [dataset=... ...]`.
 
 Without further overrides the run's own test set is coded again. Overrides of `dataset` and
 `callbacks` work as in training; what belongs to the model comes from the run and stays as it is.

@@ -10,12 +10,12 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.engine_torch import Analysis
@@ -28,7 +28,7 @@ from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_sy
 from fsar_lab.errors import ConfigError, ExportError, FsarError
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
-from fsar_lab.models.compressor import Compressor, Prior
+from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.tables import latents, pixels
@@ -52,7 +52,7 @@ def export(compressor: Compressor, calibration: Tensor, facts: dict[str, Any]) -
     model = copy.deepcopy(compressor).cpu().eval().float()
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
-    coder, synthesis_network = cast(Gaussian, model.coder), cast(nn.Sequential, model.backbone.synthesis)
+    coder, synthesis_network = model.coder, model.backbone.synthesis
     with torch.no_grad():
         analysis, search = _first(lambda options: _analysis(model, calibration, options))
         indices = _indices(analysis, search, calibration)
@@ -86,7 +86,7 @@ def _first(attempt: Callable[[Options], T]) -> T:
 
 
 def _analysis(model: Compressor, calibration: Tensor, options: Options) -> tuple[IntegerNetwork, CodeSearch]:
-    network = cast(nn.Sequential, model.backbone.analysis)
+    network = model.backbone.analysis
     return quantise_analysis(network, model.quantizer.codebooks, calibration, options)
 
 
@@ -136,7 +136,7 @@ def pixel_tables(coder: Gaussian) -> pixels.PixelTables:
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
-    prior, quantizer = cast(Prior, copy.deepcopy(compressor.prior).eval()), compressor.quantizer
+    prior, quantizer = copy.deepcopy(compressor.prior).eval(), compressor.quantizer
     device, total = quantizer.codebooks.device, 0.0
     for start in range(0, len(indices), 64):
         symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)

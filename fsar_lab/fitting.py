@@ -148,13 +148,13 @@ class _Data(lightning.LightningDataModule):
         """From the step that the trainer has reached: a resumed training sees the images it has not seen."""
         assert self.trainer is not None
         stream = self.stream(self.trainer.global_step, self.trainer.global_rank, self.trainer.world_size)
-        return self._loader(stream)
+        return self._loader(iter(stream))  # without a length, which a resumed trainer would take for an epoch's
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Validation images, divided over the ranks."""
         assert self.trainer is not None
-        source = self.dataset.validation
-        return self._loader(Batches(source, VALIDATION_BATCH, self.trainer.global_rank, self.trainer.world_size))
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        return self._loader(Batches(self.dataset.validation, VALIDATION_BATCH, rank, ranks))
 
     @staticmethod
     def _loader(batches: Any) -> DataLoader[Tensor]:
@@ -198,5 +198,6 @@ def memory_remedy(config: TrainConfig) -> Iterator[None]:
             raise
         half = max(1, config.trainer.batch_size // 2)
         raise TrainingError(
-            f"out of memory; try trainer.batch_size={half} (now {config.trainer.batch_size}) or a smaller backbone"
+            f"out of memory; try trainer.batch_size={half} (now {config.trainer.batch_size}) "
+            "or a smaller backbone"
         ) from error

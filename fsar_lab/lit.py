@@ -4,20 +4,50 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+import fsar_lab._torchvision_guard  # noqa: F401  isort: skip
 
-from fsar_lab import _torchvision_guard  # noqa: F401  (before lightning)
-import lightning  # isort: skip
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
 
 from fsar_lab.config.build import build, to_plain
 from fsar_lab.config.schema import TrainConfig
+from fsar_lab.data.stream import unrelated_seed
 from fsar_lab.errors import TrainingError
 from fsar_lab.metrics import BitsPerDimension, CodebookUsage
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Output
 
 FINITE_CHECK_STEPS = 25  # the loss is looked at on the host only this often
+
+
+class Figures(nn.Module):
+    """What one stage (training or validation) has cost since it was last asked."""
+
+    def __init__(self, groups: int, codebook_size: int) -> None:
+        super().__init__()
+        self.pixels, self.latents = BitsPerDimension(), BitsPerDimension()
+        self.usage = CodebookUsage(groups, codebook_size)
+
+    def update(self, output: Output, sub_pixels: int) -> None:
+        """Add one batch, without waiting for the device."""
+        self.pixels.update(output.pixel_nats, sub_pixels)
+        self.latents.update(output.latent_nats, sub_pixels)
+        self.usage.update(output.indices)
+
+    def take(self) -> dict[str, Tensor]:
+        """The figures, summed over processes; starts anew."""
+        pixels, latents, usage = self.pixels.compute(), self.latents.compute(), self.usage.compute()
+        for metric in (self.pixels, self.latents, self.usage):
+            metric.reset()
+        return {
+            "bpd_estimated": pixels + latents,
+            "bpd_pixels_estimated": pixels,
+            "bpd_latents_estimated": latents,
+            "perplexity": usage["perplexity"],
+            "dead_codes": usage["dead_codes"],
+        }
 
 
 class Lit(lightning.LightningModule):
@@ -40,14 +70,10 @@ class Lit(lightning.LightningModule):
             self.model.initialise(start)
         self.register_buffer("first_bad_step", torch.tensor(-1.0), persistent=False)
         self._encoder_output: Tensor | None = None
-        self.parts = nn.ModuleDict()
-        self.usage = nn.ModuleDict()
         groups, size = self.model.quantizer.groups, self.model.quantizer.codebook_size
-        for stage in ("train_", "val_"):  # ModuleDict refuses the name "train"
-            self.parts[stage] = nn.ModuleDict({part: BitsPerDimension() for part in ("pixels", "latents")})
-            self.usage[stage] = CodebookUsage(groups, size)
+        self.train_figures, self.val_figures = Figures(groups, size), Figures(groups, size)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over everything, its schedule stepped after every batch."""
         optimizer = build(self.config.optimizer, parameters=self.model.parameters())
         scheduler = build(self.config.schedule, optimizer=optimizer, steps=self.steps)
@@ -55,20 +81,36 @@ class Lit(lightning.LightningModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Loss of one batch, nats per sub-pixel."""
+        # All random numbers of a step follow from seed, step and rank, so that a resumed training goes on
+        # as if it had never stopped, and the ranks draw different ones.
+        torch.manual_seed(unrelated_seed(self.config.seed, f"noise/{self.global_rank}", self.global_step))
         output: Output = self.model(batch)
         self._encoder_output = output.y.detach()
         self.model.quantizer.count_usage(output.indices)
         self._remember_bad(output.loss.detach())
-        self._update("train_", output, batch)
+        self.train_figures.update(output, batch.numel())
         return output.loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
-        """Restart dead codes early in training; look at the loss and log now and then."""
-        step = self.global_step
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Update the weights; early in training restart dead codes, before a checkpoint can be written."""
+        super().optimizer_step(*args, **kwargs)
+        step = self.global_step + 1  # counted only after this hook
         restart = self.model.quantizer.restart
         if step % restart.every_steps == 0 and step < restart.until * self.steps:
             assert self._encoder_output is not None
             self.model.quantizer.restart_dead(self._encoder_output)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the counts of which codes are used: no model needs them, a resumed training does."""
+        checkpoint["codebook_usage"] = self.model.quantizer.usage.clone()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting which codes are used."""
+        self.model.quantizer.usage.copy_(checkpoint["codebook_usage"])
+
+    def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+        """Look at the loss and log now and then."""
+        step = self.global_step
         if step % FINITE_CHECK_STEPS == 0 or step == self.steps:
             bad = int(self.first_bad_step.item())
             if bad >= 0:
@@ -77,16 +119,16 @@ class Lit(lightning.LightningModule):
                     "trainer.gradient_clip=1, or trainer.detect_anomaly=true to find the operation"
                 )
         if step % self.trainer.log_every_n_steps == 0 or step == self.steps:  # type: ignore[attr-defined]
-            self._log("train_")
+            self._log("train/", self.train_figures)
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Accumulate code lengths over the validation images."""
-        self._update("val_", self.model(batch), batch)
+        self.val_figures.update(self.model(batch), batch.numel())
 
     def on_validation_epoch_end(self) -> None:
         """Log bits per dimension and codebook use."""
-        self._log("val_")
+        self._log("val/", self.val_figures)
 
     def _remember_bad(self, loss: Tensor) -> None:
         """Keep the first step with a non-finite loss on the device: no host synchronisation."""
@@ -94,24 +136,5 @@ class Lit(lightning.LightningModule):
         bad = ~torch.isfinite(loss) & (self.first_bad_step < 0)
         self.first_bad_step.copy_(torch.where(bad, step, self.first_bad_step))
 
-    def _update(self, stage: str, output: Output, batch: Tensor) -> None:
-        count = batch.numel()
-        self.parts[stage]["pixels"].update(output.pixel_nats.detach().sum(), count)
-        self.parts[stage]["latents"].update(output.latent_nats.detach().sum(), count)
-        self.usage[stage].update(output.indices)
-
-    def _log(self, stage: str) -> None:
-        pixels, latents = (self.parts[stage][part].compute() for part in ("pixels", "latents"))
-        usage = self.usage[stage].compute()
-        prefix = stage.replace("_", "/")
-        values = {
-            "bpd_estimated": pixels + latents,
-            "bpd_pixels_estimated": pixels,
-            "bpd_latents_estimated": latents,
-            "perplexity": usage["perplexity"],
-            "dead_codes": usage["dead_codes"],
-        }
-        self.log_dict({prefix + key: value for key, value in values.items()}, rank_zero_only=True)
-        for metric in (*self.parts[stage].values(), self.usage[stage]):
-            metric.reset()
-
+    def _log(self, prefix: str, figures: Figures) -> None:
+        self.log_dict({prefix + key: value for key, value in figures.take().items()}, rank_zero_only=True)

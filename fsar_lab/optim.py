@@ -15,7 +15,8 @@ from fsar_lab.config.schema import AdamConfig, AdamWConfig, ConstantConfig, Warm
 
 def adam(config: AdamConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """torch.optim.Adam over `parameters`."""
-    return torch.optim.Adam(parameters, config.lr, (config.betas[0], config.betas[1]), weight_decay=config.weight_decay)
+    betas = (config.betas[0], config.betas[1])
+    return torch.optim.Adam(parameters, config.lr, betas, weight_decay=config.weight_decay)
 
 
 def adamw(config: AdamWConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -36,7 +36,9 @@ def main(config: TrainConfig, run_dir: Path) -> float:
     return float(result.get("bpd", "nan"))
 
 
-def experiment(config: TrainConfig, run_dir: Path, loggers: list[Any], facts: dict[str, Any]) -> dict[str, Any]:
+def experiment(
+    config: TrainConfig, run_dir: Path, loggers: list[Any], facts: dict[str, Any]
+) -> dict[str, Any]:
     """Data, training, export, coding and report of one run."""
     from rich.console import Console
 

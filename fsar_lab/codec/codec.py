@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,10 @@ from fsar_lab.errors import CodingError, DamagedStreamError
 if TYPE_CHECKING:
     from fsar_lab.codec.engine_torch import Analysis, Synthesis
 
+T = TypeVar("T", bound=np.generic)
+R = TypeVar("R")
 CHUNK_SAMPLES = 1 << 23  # sub-pixels coded at a time: bounds the memory whatever the number of images
+NETWORK_PIXELS = 1 << 16  # pixels the networks see at a time, at most (but one image): bounds their memory
 MAX_SAMPLES_PER_BYTE = 4096  # more cannot be: a sub-pixel costs at least 0.0056 bits
 
 
@@ -60,7 +63,7 @@ class Codec:
     Args:
         model: the integer model.
         threads: of the networks and of the entropy coder; None takes all cores.
-        batch: images the networks see at a time.
+        batch: images the networks see at a time; fewer if they are large.
         device: where the networks run, "cpu" or "cuda"; the bits are the same.
     """
 
@@ -110,15 +113,24 @@ class Codec:
 
     def analyse(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w]."""
-        run = self.networks[0]
-        parts = [run(images[s], self.threads) for s in _batches(len(images), self.batch)]
-        return np.concatenate(parts)
+        size = self._network_batch(images.shape[1] * images.shape[2])
+        return np.concatenate(self._run(self.networks[0], images, size))
 
     def synthesise(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Indices [N, G, h, w] -> logit int16 and scale uint8, both [N, 3, H, W]."""
-        run = self.networks[1]
-        parts = [run(indices[s], self.threads) for s in _batches(len(indices), self.batch)]
+        size = self._network_batch(indices.shape[2] * indices.shape[3] * self.model.factor**2)
+        parts = self._run(self.networks[1], indices, size)
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def _run(self, network: Callable[[NDArray[T]], R], inputs: NDArray[T], size: int) -> list[R]:
+        """A network on inputs [N, ...], `size` at a time."""
+        from fsar_lab.codec.engine_torch import run_batches
+
+        return run_batches(network, [inputs[s] for s in _batches(len(inputs), size)], self.threads)
+
+    def _network_batch(self, pixels: int) -> int:
+        """Images of so many pixels that the networks get at a time."""
+        return max(1, min(self.batch, NETWORK_PIXELS // pixels))
 
     # --- images to bytes ------------------------------------------------------------------------
 

@@ -8,9 +8,11 @@ channels-last, so that unfolding copies contiguous runs and a 1x1 layer needs no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,25 +22,68 @@ from torch import Tensor
 from fsar_lab.codec.integer_network import CodeSearch, CodeTable, IntegerNetwork, Layer, half
 from fsar_lab.errors import CodingError
 
+NARROW = 16  # outputs
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class _Precision:
+    """Full float32 products while anyone is inside, in whatever thread; then the caller's setting again."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.before = threading.Lock(), 0, "highest"
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.before = torch.get_float32_matmul_precision()
+                torch.set_float32_matmul_precision("highest")
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                torch.set_float32_matmul_precision(self.before)
+
+
+_PRECISION = _Precision()
+
 
 @contextmanager
-def exact(threads: int | None = None) -> Iterator[None]:
-    """Everything that could change a bit is off inside; the caller's settings come back afterwards."""
-    precision, before = torch.get_float32_matmul_precision(), torch.get_num_threads()
-    torch.set_float32_matmul_precision("highest")
-    if threads is not None and threads != before:
+def exact() -> Iterator[None]:
+    """Everything that could change a bit is off inside."""
+    with _PRECISION, torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        with torch.autocast("cuda", enabled=False):
+            yield
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Torch's own threads inside; speed only."""
+    before = torch.get_num_threads()
+    if threads != before:
         torch.set_num_threads(threads)
     try:
-        with (
-            torch.inference_mode(),
-            torch.autocast("cpu", enabled=False),
-            torch.autocast("cuda", enabled=False),
-        ):
-            yield
+        yield
     finally:
-        torch.set_float32_matmul_precision(precision)
-        if threads is not None and threads != before:
+        if threads != before:
             torch.set_num_threads(before)
+
+
+def run_batches(run: Callable[[A], B], parts: Sequence[A], threads: int) -> list[B]:
+    """`run` on every part. Threads take whole parts if there are enough, else share the work inside one.
+
+    Whole parts never wait for each other; threads inside an operation do, dozens of times a batch.
+    """
+    if threads == 1 or len(parts) < threads:
+        with torch_threads(threads):
+            return [run(part) for part in parts]
+    with (
+        torch_threads(1),
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        return list(pool.map(run, parts))
 
 
 def self_test(device: torch.device, dtype: torch.dtype) -> None:
@@ -50,9 +95,6 @@ def self_test(device: torch.device, dtype: torch.dtype) -> None:
         raise CodingError(
             f"matrix products on {device} are not exact in {dtype}; use the CPU or dtype=float64"
         )
-
-
-NARROW = 16  # outputs
 
 
 class _Step:
@@ -167,10 +209,10 @@ class Analysis:
         self.network = NetworkEngine(network, self.device, dtype)
         self.weight, self.bias = (_tensor(v, self.device, dtype) for v in (search.weight, search.bias))
 
-    def __call__(self, images: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.uint16]:
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w]."""
-        with exact(threads):
-            x = torch.from_numpy(images).to(self.device).to(self.dtype)
+        with exact():
+            x = torch.from_numpy(images.astype(np.float32)).to(self.device, self.dtype)
             y = self.network(x.mul_(2).sub_(255))
             n, h, w, _ = y.shape
             groups, _, dim = self.weight.shape
@@ -199,11 +241,9 @@ class Synthesis:
         self.bases = [group * size for group in range(groups)]
         self.low, self.high = (_tensor(v, self.device, dtype) for v in (table.low, table.high))
 
-    def __call__(
-        self, indices: NDArray[np.uint16], threads: int | None = None
-    ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    def __call__(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Indices uint16 [N, G, h, w] -> (logit int16, scale index uint8), both [N, 3, H, W]."""
-        with exact(threads):
+        with exact():
             codes = torch.from_numpy(indices.astype(np.int32)).to(self.device)
             x = self.table[codes[:, 0]]
             for group, base in enumerate(self.bases[1:], 1):

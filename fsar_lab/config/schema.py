@@ -91,6 +91,9 @@ class FSARConfig:
     hidden_expansion: int = 2
     detach_context: bool = True  # "arid": codebook vectors enter the network without gradient
     detach_posterior: bool = True  # coded symbols are constants for the rate term
+    # Share of the positions, drawn anew for every batch, whose rate is evaluated in training: an unbiased
+    # estimate of the loss for a part of its cost. Validation and coding always use all positions.
+    train_share: float = 1.0
 
 
 # --- coder -----------------------------------------------------------------------------------

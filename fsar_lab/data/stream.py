@@ -122,7 +122,11 @@ def batches(source: ImageSource, size: int, rank: int = 0, world_size: int = 1) 
     return Batches(source, size, rank, world_size)
 
 
-def _generator(seed: int, purpose: str, number: int) -> torch.Generator:
-    """A generator for one purpose and number, unrelated to that of any other."""
+def unrelated_seed(seed: int, purpose: str, number: int) -> int:
+    """A seed for one purpose and number (63 bits), unrelated to that of any other; the same everywhere."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def _generator(seed: int, purpose: str, number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(unrelated_seed(seed, purpose, number))

@@ -1,1 +1,1 @@
-"""Plain `nn.Module`s of the method: backbones, quantizers, priors, coders, and the compressor that joins them."""
+"""Plain `nn.Module`s of the method, and the compressor that joins them."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from fsar_lab.models.backbones.shallow import Shallow
+from fsar_lab.models.coders.gaussian import Gaussian
+from fsar_lab.models.priors.fsar import FSAR
+from fsar_lab.models.priors.uniform import Uniform
 from fsar_lab.models.quantizers.base import Quantized, VectorQuantizer
-
-
-class Prior(Protocol):
-    """What the compressor asks of a prior."""
-
-    offsets: tuple[tuple[int, int, int], ...]
-
-    def nats(self, quantized: Quantized, codebooks: Tensor) -> Tensor: ...
 
 
 @dataclass
@@ -42,13 +37,15 @@ class Compressor(nn.Module):
     """Joins a backbone, a quantizer, a prior and a coder; plain PyTorch.
 
     Args:
-        backbone: gives `analysis`, `synthesis`, `head`, `factor`.
-        quantizer: any VectorQuantizer.
+        backbone: analysis and synthesis networks.
+        quantizer: y to symbols.
         prior: distribution of the indices.
         coder: distribution of the pixels.
     """
 
-    def __init__(self, backbone: nn.Module, quantizer: VectorQuantizer, prior: nn.Module, coder: nn.Module) -> None:
+    def __init__(
+        self, backbone: Shallow, quantizer: VectorQuantizer, prior: FSAR | Uniform, coder: Gaussian
+    ) -> None:
         super().__init__()
         self.backbone, self.quantizer, self.prior, self.coder = backbone, quantizer, prior, coder
 
@@ -59,12 +56,13 @@ class Compressor(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         """uint8 x [N, C, H, W] -> costs and loss (METHOD 3: latent terms are divided by the sub-pixels)."""
-        y = self.backbone.analysis(self.centred(x))
+        y: Tensor = self.backbone.analysis(self.centred(x))
         quantized: Quantized = self.quantizer(y)
-        theta = self.backbone.synthesis(quantized.vectors)
-        pixel_nats: Tensor = self.coder.nats(theta, x)
-        latent_nats: Tensor = self.prior.nats(quantized, self.quantizer.codebooks)
-        loss = pixel_nats.mean() + (latent_nats.sum() + quantized.loss) / x.numel() + quantized.loss_per_element
+        theta: Tensor = self.backbone.synthesis(quantized.vectors)
+        pixel_nats = self.coder.nats(theta, x)
+        latent_nats = self.prior.nats(quantized, self.quantizer.codebooks)
+        latent_loss = (latent_nats.sum() + quantized.loss) / x.numel()
+        loss = pixel_nats.mean() + latent_loss + quantized.loss_per_element
         return Output(pixel_nats, latent_nats, loss, quantized.indices, y)
 
     @torch.no_grad()
@@ -72,5 +70,6 @@ class Compressor(nn.Module):
         """Start the coder from training pixels (uint8 [N, C, H, W]) and the head at that distribution."""
         bias = self.coder.fit(x)
         head = self.backbone.head
+        assert head.bias is not None
         head.bias.copy_(bias)
         head.weight.mul_(0.1)  # near the fitted start, yet not so near that no gradient passes

@@ -29,7 +29,7 @@ class GaussianLinearAR(Gaussian):
         values = nn.functional.pad(x.to(self.weight.dtype) / LEVELS, (1, 0, 1, 0))
         h, w = x.shape[2:]
         planes = [
-            torch.stack([values[:, c + dc, 1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w] for dc, dy, dx in taps], 1)
+            torch.stack([values[:, c + dc, 1 + y : 1 + y + h, 1 + x : 1 + x + w] for dc, y, x in taps], 1)
             for c, taps in enumerate(self.taps)
         ]
         return torch.stack(planes, 1)

@@ -44,6 +44,7 @@ class FSAR(nn.Module):
         self.groups, self.codebook_size, self.dim = groups, codebook_size, dim
         self.offsets: tuple[Offset, ...] = tuple((o[0], o[1], o[2]) for o in config.offsets)
         self.detach_context, self.detach_posterior = config.detach_context, config.detach_posterior
+        self.train_share = config.train_share
         inputs, expansion = len(self.offsets) * dim, config.hidden_expansion
         self.networks = nn.ModuleList(
             nn.Sequential(
@@ -70,12 +71,15 @@ class FSAR(nn.Module):
         result: Tensor = self.networks[group](torch.cat(inputs, 1))
         return result
 
-    def _by_state(self, indices: Tensor, group: int, codebooks: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities [U, K] of distinct contexts, and each position's row among them [M].
+    def _by_state(
+        self, indices: Tensor, group: int, codebooks: Tensor, where: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probabilities [U, K] of distinct contexts, and the row among them of each position in `where`.
 
         The network sees every context that occurs once, however often it occurs.
         """
         states = self.context_states(indices)[:, group].permute(0, 2, 3, 1).reshape(-1, len(self.offsets))
+        states = states[where]
         if states.is_cuda:  # finding the distinct contexts would wait for the device; evaluate all
             rows = torch.arange(len(states), device=states.device)
             return torch.log_softmax(self.logits(states, group, codebooks), -1), rows
@@ -88,26 +92,40 @@ class FSAR(nn.Module):
         states = torch.stack([distinct // p % radix for p in powers], 1)
         return torch.log_softmax(self.logits(states, group, codebooks), -1), rows
 
-    def _by_vector(self, samples: Tensor, group: int) -> tuple[Tensor, Tensor]:
+    def _by_vector(self, samples: Tensor, group: int, where: Tensor) -> tuple[Tensor, Tensor]:
         """The same with gradient to the neighbours' vectors [N, G, D, h, w], one row per position."""
         vectors = torch.cat([shift(samples, offset)[:, group] for offset in self.offsets], 1)
-        inputs = vectors.permute(0, 2, 3, 1).reshape(-1, vectors.shape[1])
+        inputs = vectors.permute(0, 2, 3, 1).reshape(-1, vectors.shape[1])[where]
         rows = torch.arange(len(inputs), device=inputs.device)
         return torch.log_softmax(self.networks[group](inputs), -1), rows
 
+    def _positions(self, count: int, device: torch.device) -> Tensor:
+        """Positions, of `count`, whose rate is evaluated: a fresh random share in training, else all."""
+        if not self.training or self.train_share >= 1.0:
+            return torch.arange(count, device=device)
+        return torch.randint(count, (max(1, round(count * self.train_share)),), device=device)
+
     def nats(self, quantized: Quantized, codebooks: Tensor) -> Tensor:
-        """Code length per symbol, [N, G, h, w], with the gradients that the flags leave."""
+        """Code length per symbol, [N, G, h, w], with the gradients that the flags leave.
+
+        In training with `train_share` < 1 the costs stand at the drawn positions alone, scaled up so
+        that their sum is an unbiased estimate.
+        """
         n, _, h, w = quantized.indices.shape
         parts = []
         for group in range(self.groups):
+            where = self._positions(n * h * w, quantized.indices.device)
             if self.detach_context:
-                table, rows = self._by_state(quantized.indices, group, codebooks.detach())
+                table, rows = self._by_state(quantized.indices, group, codebooks.detach(), where)
             else:
-                table, rows = self._by_vector(quantized.samples, group)
-            symbols = quantized.indices[:, group].flatten()
+                table, rows = self._by_vector(quantized.samples, group, where)
+            symbols = quantized.indices[:, group].flatten()[where]
             cost = -table.flatten()[rows * self.codebook_size + symbols]
             if quantized.selection is not None and not self.detach_posterior:
-                relaxed = (quantized.selection[group] * table.detach()[rows]).sum(1)
-                cost = cost - (relaxed - relaxed.detach())  # zero in value: the rate's gradient to the posterior
+                relaxed = (quantized.selection[group][where] * table.detach()[rows]).sum(1)
+                cost = cost - (relaxed - relaxed.detach())  # zero in value: carries the rate to the posterior
+            if len(where) != n * h * w:
+                full = cost.new_zeros(n * h * w)
+                cost = full.index_add(0, where, cost * (n * h * w / len(where)))
             parts.append(cost.view(n, h, w))
         return torch.stack(parts, 1)

@@ -55,7 +55,8 @@ class VectorQuantizer(nn.Module):
     def rows(self, y: Tensor) -> Tensor:
         """[N, G*D, h, w] -> [G, N*h*w, D]."""
         n, _, h, w = y.shape
-        return y.reshape(n, self.groups, self.dim, h * w).permute(1, 0, 3, 2).reshape(self.groups, -1, self.dim)
+        split = y.reshape(n, self.groups, self.dim, h * w)
+        return split.permute(1, 0, 3, 2).reshape(self.groups, -1, self.dim)
 
     def images(self, rows: Tensor, like: Tensor) -> Tensor:
         """[G, N*h*w, D] -> [N, G, D, h, w], the shape of `like` [N, G*D, h, w]."""
