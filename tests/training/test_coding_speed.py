@@ -47,18 +47,20 @@ def codec(images: NDArray[np.uint8]) -> Codec:
 
 
 def test_every_batch_size_and_part_is_measured(codec: Codec, images: NDArray[np.uint8]) -> None:
-    measured = measure_coding_speed(codec, images, CodingSpeedConfig(repeats=2, max_seconds=1e6))
+    measured = measure_coding_speed(
+        codec, images, CodingSpeedConfig(batch_sizes=[1, 8, 0], repeats=2, max_images=12, max_seconds=1e6)
+    )
     table = measured["coding_speed"]
     assert not table["limited"]
     threads = {row["threads"] for row in table["rows"]}
     assert 1 in threads
     assert {(row["threads"], row["batch"]) for row in table["rows"]} == {
-        (t, b) for t in threads for b in (1, 32, 40)
+        (t, b) for t in threads for b in (1, 8, 12)
     }
     for row in table["rows"]:
-        assert row["images"] == row["batch"] * (40 // row["batch"])
+        assert row["images"] == row["batch"] * (12 // row["batch"])
         assert all(row[name] > 0 for name in SPEEDS)
-    (largest,) = (row for row in table["rows"] if row["threads"] == 1 and row["batch"] == 40)
+    (largest,) = (row for row in table["rows"] if row["threads"] == 1 and row["batch"] == 12)
     for name in ("encode_MBps", "decode_MBps", "encode_coder_MBps", "decode_coder_MBps"):
         assert measured[name] == largest[name]
     assert table["table_bytes"] == codec.table_bytes
