@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from fsar_lab.codec.engine_torch import Analysis, NetworkEngine, Synthesis
+from fsar_lab.codec.engine_torch import Analysis, NetworkEngine, Synthesis, run_batches
 from fsar_lab.codec.integer_network import (
     EXACT,
     IntegerNetwork,
@@ -164,6 +165,28 @@ def _run(
 ) -> list[NDArray[np.generic]]:
     analysis = Analysis(model.analysis, model.search, dtype=dtype)
     synthesis = Synthesis(model.table, model.synthesis, dtype=dtype)
-    indices = np.concatenate([analysis(images[i : i + batch], threads) for i in range(0, len(images), batch)])
-    pairs = [synthesis(indices[i : i + batch], threads) for i in range(0, len(images), batch)]
-    return [indices, np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])]
+    parts = [images[i : i + batch] for i in range(0, len(images), batch)]
+    indices = run_batches(analysis, parts, threads)
+    pairs = run_batches(synthesis, indices, threads)
+    return [
+        np.concatenate(indices),
+        np.concatenate([p[0] for p in pairs]),
+        np.concatenate([p[1] for p in pairs]),
+    ]
+
+
+def test_threads_of_the_caller_do_not_disturb_each_other(model: CodecModel) -> None:
+    """Several codecs at once, from several threads: the same bits, and the settings as they were."""
+    images = np.random.default_rng(3).integers(0, 256, (24, 16, 16, 3), np.uint8)
+    wanted = _run(model, images, 24, 1, torch.float64)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            results = list(
+                pool.map(lambda batch: _run(model, images, batch, 2, torch.float32), [1, 3, 5, 24])
+            )
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    for result in results:
+        assert all(np.array_equal(a, b) for a, b in zip(wanted, result))
