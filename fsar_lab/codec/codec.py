@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=np.generic)
 R = TypeVar("R")
+BATCH = 8  # images of 32x32 whose activations fit the cache: faster than large batches
 CHUNK_SAMPLES = 1 << 23  # sub-pixels coded at a time: bounds the memory whatever the number of images
 NETWORK_PIXELS = 1 << 16  # pixels the networks see at a time, at most (but one image): bounds their memory
 MAX_SAMPLES_PER_BYTE = 4096  # more cannot be: a sub-pixel costs at least 0.0056 bits
@@ -68,7 +69,7 @@ class Codec:
     """
 
     def __init__(
-        self, model: CodecModel, threads: int | None = None, batch: int = 64, device: str = "cpu"
+        self, model: CodecModel, threads: int | None = None, batch: int = BATCH, device: str = "cpu"
     ) -> None:
         if batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
@@ -83,7 +84,7 @@ class Codec:
         self._networks: tuple[Analysis, Synthesis] | None = None
 
     @staticmethod
-    def load(path: str | Path, threads: int | None = None, batch: int = 64, device: str = "cpu") -> Codec:
+    def load(path: str | Path, threads: int | None = None, batch: int = BATCH, device: str = "cpu") -> Codec:
         """A codec from a `codec.fsarm` file; see CodecModel.load for what is refused."""
         return Codec(CodecModel.load(path), threads, batch, device)
 

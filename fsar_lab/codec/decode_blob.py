@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.codec import BATCH, Codec
 from fsar_lab.errors import FsarError
 
 
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("model", type=Path, help="codec.fsarm")
     parser.add_argument("blob", type=Path, help="coded images")
     parser.add_argument("out", type=Path, help=".npy file to write, uint8 [N, H, W, 3]")
-    parser.add_argument("--batch", type=int, default=64, help="images the networks see at a time")
+    parser.add_argument("--batch", type=int, default=BATCH, help="images the networks see at a time")
     parser.add_argument("--threads", type=int, default=None, help="default: all cores")
     options = parser.parse_args(arguments)
     try:
