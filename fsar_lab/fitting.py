@@ -62,8 +62,9 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     keep_freed_memory()
     lit = Lit(config, steps, None if resume else start_images(config, dataset))
     callbacks = build_callbacks(config, run_dir, first_images(dataset, config.callbacks.pictures.images))
+    averaging = WeightAveraging(multi_avg_fn=ema_update(training.ema_decay))
     if training.ema_decay:
-        callbacks.append(WeightAveraging(multi_avg_fn=ema_update(training.ema_decay)))
+        callbacks.append(averaging)
     trainer = lightning.Trainer(
         default_root_dir=run_dir,
         accelerator=training.accelerator,
@@ -88,6 +89,8 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
         trainer.fit(lit, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    if training.ema_decay:
+        averaging.on_train_end(trainer, lit)  # not called if the checkpoint was of the last step already
     compressor = lit.model.cpu()
     if training.ema_decay:
         settle_normalisation(compressor, data.stream(0))
@@ -111,15 +114,16 @@ def first_images(dataset: Dataset, count: int) -> Tensor:
     return dataset.validation.batch(torch.arange(min(count, len(dataset.validation))))
 
 
-def start_images(config: TrainConfig, dataset: Dataset) -> Tensor:
-    """Training images, uint8 [n, 3, H, W], from which the coder's starting values are fitted."""
-    return sample_images(dataset, getattr(config.coder, "fit_images", 2048), config.seed)
+def start_images(config: TrainConfig, dataset: Dataset) -> Tensor | None:
+    """Training images, uint8 [n, 3, H, W], from which the coder's starting values are fitted, if they are."""
+    count = getattr(config.coder, "fit_images", 2048)
+    return sample_images(dataset, count, config.seed) if count else None
 
 
 def sample_images(dataset: Dataset, count: int, seed: int) -> Tensor:
     """`count` training images drawn at random, uint8 [count, 3, H, W]; the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-    indices = torch.randint(len(dataset.train), (max(1, count),), generator=generator)
+    indices = torch.randint(len(dataset.train), (count,), generator=generator)
     return dataset.train.batch(indices, generator)
 
 

@@ -124,7 +124,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "train_images": at_least(1),
         "batch_size": at_least(1),
         "validate_every": share,
-        "checkpoint_minutes": positive,
+        "checkpoint_minutes": at_least(0),
         "gradient_clip": at_least(0),
         "ema_decay": below_one,
         "threads": optional(at_least(1)),
