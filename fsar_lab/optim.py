@@ -16,14 +16,13 @@ from fsar_lab.config.schema import AdamConfig, AdamWConfig, ConstantConfig, Warm
 def adam(config: AdamConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """torch.optim.Adam over `parameters`."""
     betas = (config.betas[0], config.betas[1])
-    return torch.optim.Adam(parameters, config.lr, betas, weight_decay=config.weight_decay)
+    return torch.optim.Adam(parameters, config.lr, betas, weight_decay=config.weight_decay, fused=True)
 
 
 def adamw(config: AdamWConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """torch.optim.AdamW over `parameters`."""
-    return torch.optim.AdamW(
-        parameters, config.lr, (config.betas[0], config.betas[1]), weight_decay=config.weight_decay
-    )
+    betas = (config.betas[0], config.betas[1])
+    return torch.optim.AdamW(parameters, config.lr, betas, weight_decay=config.weight_decay, fused=True)
 
 
 def constant(config: ConstantConfig, optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
@@ -54,11 +53,14 @@ def ema_update(decay: float) -> Any:
     """
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        # AveragedModel calls this once for each dtype; batch-norm counters are integers.
         past = torch.clamp((1.0 + count) / (10.0 + count), max=decay)
-        for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value.to(mean.dtype), (1.0 - past).to(mean))
-            else:
-                mean.copy_(value)
+        if not averaged[0].is_floating_point():
+            torch._foreach_copy_(averaged, current)
+        elif past.is_cuda:  # a tensor as weight: the host need not wait for the count
+            for mean, value in zip(averaged, current, strict=True):
+                mean.lerp_(value, (1.0 - past).to(mean))
+        else:
+            torch._foreach_lerp_(averaged, current, float(1.0 - past))
 
     return update
