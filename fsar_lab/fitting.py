@@ -152,7 +152,7 @@ class _Data(lightning.LightningDataModule):
         """From the step that the trainer has reached: a resumed training sees the images it has not seen."""
         assert self.trainer is not None
         stream = self.stream(self.trainer.global_step, self.trainer.global_rank, self.trainer.world_size)
-        return self._loader(iter(stream))  # without a length, which a resumed trainer would take for an epoch's
+        return self._loader(iter(stream))  # no length: a resumed trainer would take it for an epoch's
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Validation images, divided over the ranks."""

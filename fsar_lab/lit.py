@@ -70,6 +70,8 @@ class Lit(lightning.LightningModule):
             self.model.initialise(start)
         self.register_buffer("first_bad_step", torch.tensor(-1.0), persistent=False)
         self._encoder_output: Tensor | None = None
+        # Every process counts the codes of its own images; DDP would overwrite that with rank 0's counts.
+        self._ddp_params_and_buffers_to_ignore = ["model.quantizer.usage"]
         groups, size = self.model.quantizer.groups, self.model.quantizer.codebook_size
         self.train_figures, self.val_figures = Figures(groups, size), Figures(groups, size)
 
@@ -112,7 +114,8 @@ class Lit(lightning.LightningModule):
         """Look at the loss and log now and then."""
         step = self.global_step
         if step % FINITE_CHECK_STEPS == 0 or step == self.steps:
-            bad = int(self.first_bad_step.item())
+            # All processes must come to the same conclusion, or those left over would wait for ever.
+            bad = int(self.trainer.strategy.reduce(self.first_bad_step.clone(), reduce_op="max").item())
             if bad >= 0:
                 raise TrainingError(
                     f"the loss stopped being finite at step {bad} of {self.steps}; try a lower optimizer.lr, "

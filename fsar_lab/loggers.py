@@ -65,6 +65,11 @@ def open_loggers(config: TrainConfig, run_dir: Path) -> Iterator[list[Logger]]:
         wandb.finish(exit_code=exit_code)
 
 
+def first_process() -> bool:
+    """Whether this is the process of a training that writes and prints."""
+    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
+
+
 def wandb_logger(loggers: list[Logger]) -> WandbLogger | None:
     """The W&B logger among a trainer's loggers, if there is one."""
     return next((logger for logger in loggers if isinstance(logger, WandbLogger)), None)
@@ -76,6 +81,7 @@ def quiet_console() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         r".*does not have many workers.*",
+        r".*recommended to use `self\.log\(.*sync_dist=True.*",  # metrics are summed over processes already
         r".*`Trainer\.fit` stopped.*",
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*The number of training batches .* is smaller than the logging interval.*",

@@ -17,9 +17,10 @@ from fsar_lab.config.schema import TrainConfig
 def main(config: TrainConfig, run_dir: Path) -> float:
     """Run one experiment in `run_dir`; returns the coded bits per dimension."""
     from fsar_lab import run_files  # everything heavy only after the configuration was found good
-    from fsar_lab.loggers import open_loggers
+    from fsar_lab.loggers import first_process, open_loggers
 
-    run_files.begin(run_dir, config)
+    if first_process():
+        run_files.begin(run_dir, config)
     facts: dict[str, Any] = {
         "name": config.name,
         "config_hash": config_hash(config),
@@ -30,8 +31,9 @@ def main(config: TrainConfig, run_dir: Path) -> float:
         with open_loggers(config, run_dir) as loggers:
             result = experiment(config, run_dir, loggers, facts)
     except BaseException as error:
-        failed = {"status": "failed", "error": f"{type(error).__name__}: {error}", **facts}
-        run_files.write_result(run_dir, failed)
+        if first_process():
+            failed = {"status": "failed", "error": f"{type(error).__name__}: {error}", **facts}
+            run_files.write_result(run_dir, failed)
         raise
     return float(result.get("bpd", "nan"))
 
@@ -47,10 +49,10 @@ def experiment(
     from fsar_lab.coding import code, to_array
     from fsar_lab.export import export
     from fsar_lab.fitting import fit, sample_images
-    from fsar_lab.loggers import quiet_console
+    from fsar_lab.loggers import first_process, quiet_console
     from fsar_lab.report.tables import print_result
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not first_process())
     quiet_console()
     dataset = build(config.dataset)
     console.print(dataset.describe())

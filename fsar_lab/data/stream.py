@@ -98,23 +98,28 @@ class Batches:
     """Every image of a source once, in order, unchanged; can be iterated again and again.
 
     Yields uint8 tensors [≤ size, 3, H, W]. Rank r takes the images r, r + world_size, …; the shares of the
-    ranks differ by one image at most and together are the whole source.
+    ranks differ by one image at most and together are the whole source. Every rank yields the same number
+    of batches, since the ranks talk to each other at each; where there are hardly any images, one is empty.
     """
 
     def __init__(self, source: ImageSource, size: int, rank: int = 0, world_size: int = 1) -> None:
         """Prepare batches of `size` images; see the class."""
         self.source = source
         self.size = size
-        self._indices = torch.arange(rank, len(source), world_size)
+        first, own = (torch.arange(len(source))[r::world_size] for r in (0, rank))
+        self._parts = torch.split(first, size) if len(source) else ()
+        if len(own) == len(first):
+            self._parts = tuple(part + rank for part in self._parts)
+        else:
+            self._parts = torch.tensor_split(own, len(self._parts))
 
     def __len__(self) -> int:
-        return -(-len(self._indices) // self.size)
+        return len(self._parts)
 
     def __iter__(self) -> Iterator[Tensor]:
         generator = _generator(0, "batches", 0)
-        for indices in torch.split(self._indices, self.size):
-            if len(indices):
-                yield self.source.batch(indices, generator)
+        for indices in self._parts:
+            yield self.source.batch(indices, generator)
 
 
 def batches(source: ImageSource, size: int, rank: int = 0, world_size: int = 1) -> Batches:
