@@ -85,13 +85,20 @@ class Lit(lightning.LightningModule):
         """Loss of one batch, nats per sub-pixel."""
         # All random numbers of a step follow from seed, step and rank, so that a resumed training goes on
         # as if it had never stopped, and the ranks draw different ones.
-        torch.manual_seed(unrelated_seed(self.config.seed, f"noise/{self.global_rank}", self.global_step))
+        self._seed(unrelated_seed(self.config.seed, f"noise/{self.global_rank}", self.global_step))
         output: Output = self.model(batch)
         self._encoder_output = output.y.detach()
         self.model.quantizer.count_usage(output.indices)
         self._remember_bad(output.loss.detach())
         self.train_figures.update(output, batch.numel())
         return output.loss
+
+    def _seed(self, seed: int) -> None:
+        """Seed the generator in use. torch.manual_seed would queue a call, with a traceback, for absent GPUs."""
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        else:
+            torch.default_generator.manual_seed(seed)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Update the weights; early in training restart dead codes, before a checkpoint can be written."""
