@@ -193,6 +193,44 @@ def test_changing_a_symbol_leaves_every_earlier_distribution(offsets: list[list[
     assert (touched > 0) == (offsets != OFFSETS[-1])
 
 
+@pytest.mark.parametrize("detach_context", [True, False])
+@pytest.mark.parametrize("detach_posterior", [True, False])
+def test_a_drawn_share_of_the_positions_is_an_unbiased_estimate(
+    detach_context: bool, detach_posterior: bool
+) -> None:
+    prior = make_prior(OFFSETS[5], detach_context, detach_posterior)
+    codebooks, indices, selection = make_parts()
+    assert selection is not None
+    parts = quantized(codebooks, indices, selection)
+    whole = prior.nats(parts, codebooks)
+    positions = N * H * W
+    prior.train_share = 0.25
+    drawn = positions // 4
+    torch.manual_seed(0)
+    total = torch.zeros_like(whole)
+    rounds = 400
+    for _ in range(rounds):
+        estimate = prior.nats(parts, codebooks)
+        there = estimate != 0
+        assert (there.sum((0, 2, 3)) <= drawn).all()
+        times = estimate[there] / whole[there] / (positions / drawn)  # a position may be drawn twice
+        torch.testing.assert_close(times, times.round(), rtol=0, atol=1e-9)
+        total += estimate.detach()
+    error = (total / rounds - whole).sum((0, 2, 3)) / whole.sum((0, 2, 3))
+    assert error.abs().max() < 0.04  # about four standard deviations
+    assert (total > 0).all(), "every position has its turn"
+
+    leaves = [selection, codebooks, *prior.parameters()]
+    gradients = torch.autograd.grad(estimate.sum(), leaves, allow_unused=True)
+    reached = [g is not None for g in gradients]
+    assert reached == [
+        not (detach_context and detach_posterior),
+        not detach_context,
+        *[True] * (len(leaves) - 2),
+    ]
+    assert torch.equal(prior.eval().nats(parts, codebooks), whole)  # validation and coding see all positions
+
+
 def test_uniform() -> None:
     codebooks, indices, selection = make_parts()
     prior = Uniform(UniformConfig(), GROUPS, K, D)

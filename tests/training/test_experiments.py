@@ -1,0 +1,179 @@
+"""Whole experiments in miniature: train, export, code for real, decode in another process, report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsar_lab import run_files
+from fsar_lab.config.compose import compose
+from fsar_lab.data.fake import Fake
+from fsar_lab.errors import ConfigError, FsarError
+from fsar_lab.evaluate import evaluate, split_run
+from fsar_lab.train import main
+
+# Issue 2, section 4.
+KEYS = {
+    "status", "lossless", "images", "bpd", "bpd_latents", "bpd_pixels", "bpd_overhead", "bpd_estimated",
+    "bpd_float_estimated", "encode_MBps", "decode_MBps", "encode_coder_MBps", "decode_coder_MBps",
+    "table_bytes", "parameters", "train_images", "train_seconds", "config_hash", "versions", "git",
+}  # fmt: skip
+SPEEDS = {key for key in KEYS if key.endswith("MBps")}
+
+# One of every class: each option of backbone, quantizer, prior, coder, optimizer, schedule and debug once.
+DEFAULT = [
+    *("callbacks=default", "callbacks.progress=false", "callbacks.pictures.images=2"),
+    *("callbacks.coding.calibration_images=16", "callbacks.coding.baselines=[png]"),
+    *("callbacks.coding_speed.batch_sizes=[1,4]", "callbacks.coding_speed.max_images=8"),
+    "callbacks.coding_speed.repeats=1",
+]
+SMOKE = [
+    *("backbone=shallow", "quantizer=vqvae", "prior=uniform", "coder=gaussian", "~coder.fit_images"),
+    *("optimizer=adamw", "schedule=constant", "budget=smoke", "trainer.batch_size=40"),
+    *("quantizer.groups=2", "quantizer.dim=4", "logger=wandb_offline", "trainer.ema_decay=0"),
+    "~trainer.train_images",
+]
+ONE_BATCH = [
+    *("debug=one_batch", "~trainer.train_images", "prior=fsar_o1s"),
+    *("backbone.downsamples=2", "backbone.residual_blocks=0"),
+]
+OVERFIT = [
+    *("debug=overfit", "quantizer.groups=2", "quantizer.dim=4", "prior.offsets=[[-1,0,0],[0,-1,1]]"),
+    *("prior.detach_context=false", "prior.detach_posterior=false", "callbacks.coding.siblings=true"),
+]
+PROFILE = ["debug=profile", "quantizer=vqvae", "trainer.deterministic=true"]
+
+
+def run(tiny: list[str], overrides: list[str], run_dir: Path) -> dict[str, Any]:
+    """One experiment; its result.json. `~key` only takes a tiny setting away."""
+    replaced = {o.lstrip("~").partition("=")[0] for o in overrides}
+    kept = [o for o in tiny if o.partition("=")[0] not in replaced]
+    overrides = [o for o in overrides if not o.startswith("~")]
+    run_dir.mkdir()
+    bpd = main(compose([*kept, *overrides]), run_dir)
+    result: dict[str, Any] = json.loads((run_dir / run_files.RESULT).read_text())
+    assert result["bpd"] == bpd
+    return result
+
+
+def check(result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: float = 0.005) -> None:
+    """What holds for every finished experiment."""
+    assert keys <= result.keys()
+    assert (result["status"], result["lossless"], result["images"]) == ("ok", True, 64)
+    parts = result["bpd_latents"] + result["bpd_pixels"] + result["bpd_overhead"]
+    assert result["bpd"] == pytest.approx(parts, abs=1e-12)
+    samples = result["images"] * math.prod(result["image_shape"])
+    assert result["bpd"] == pytest.approx(8 * result["bytes"] / samples, abs=1e-12)
+    assert result["bpd_overhead"] > 0
+    coded = result["bpd_latents"] + result["bpd_pixels"]
+    assert coded == pytest.approx(result["bpd_estimated"], rel=tolerance)
+    assert result["bpd_estimated"] == pytest.approx(result["bpd_float_estimated"], rel=0.02)
+    assert all(count > 0 for name, count in result["parameters"].items() if name in ("backbone", "quantizer"))
+
+
+def column(run_dir: Path, name: str) -> list[float]:
+    """A logged figure over the training."""
+    (path,) = run_dir.glob("logs/version_*/metrics.csv")
+    with path.open() as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+def test_the_default_composition(tiny: list[str], tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    result = run(tiny, DEFAULT, run_dir)
+    check(result, KEYS)
+    assert all(result[speed] > 0 for speed in SPEEDS)
+    assert result["train_images"] == 320
+    assert result["parameters"].keys() == {"backbone", "quantizer", "prior", "coder"}
+    assert result["parameters"]["coder"] == 12  # METHOD 2.3: three taps and a bias for each colour
+    (sibling,) = result["siblings"]
+    assert sibling["prior"] == "uniform" and sibling["lossless"]
+    assert sibling["bpd_pixels"] == pytest.approx(result["bpd_pixels"], rel=1e-3)
+    assert sibling["bpd_latents"] == pytest.approx(64 * math.log2(16) / (3 * 256), rel=0.01)
+    (baseline,) = result["baselines"]
+    assert baseline["codec"] == "png" and baseline["bpd"] > 0
+    for name in (run_files.CONFIG, run_files.WEIGHTS, run_files.CODEC, str(run_files.CHECKPOINT)):
+        assert (run_dir / name).is_file()
+    assert not list(run_dir.rglob("*.partial")) and not list(run_dir.rglob("*.tmp"))
+    assert list((run_dir / "pictures").iterdir())
+    for name in (
+        "bpd_estimated",
+        "bpd_pixels_estimated",
+        "bpd_latents_estimated",
+        "perplexity",
+        "dead_codes",
+    ):
+        for stage in ("train", "val"):
+            assert all(math.isfinite(value) for value in column(run_dir, f"{stage}/{name}"))
+    assert len(column(run_dir, "val/bpd_estimated")) == 10
+    assert column(run_dir, "test/bpd") == [result["bpd"]]
+
+    again = main(compose([o for o in tiny if "callbacks" not in o] + DEFAULT), run_dir)
+    assert again == pytest.approx(result["bpd"], abs=1e-12)  # coded again, not trained again
+    facts = run_files.training_facts(run_dir)
+    assert facts == {key: result[key] for key in ("train_images", "train_seconds")}
+
+
+def test_evaluation_codes_other_images_and_other_sizes(tiny: list[str], tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    result = run(tiny, ONE_BATCH, run_dir)
+    # Hardly trained: pixels far from their mean cost less with one count in 2^16 than the cross-entropy says.
+    check(result, tolerance=0.02)
+    assert result["bpd_latents"] + result["bpd_pixels"] < 1.005 * result["bpd_estimated"]
+    assert result["train_images"] == 8
+
+    own = evaluate(run_dir, ["callbacks=none"])
+    assert own["bpd"] == result["bpd"] and own["bytes"] == result["bytes"]
+    photos = ["dataset=photos", "dataset.tile=32", "dataset.test_images=5", "callbacks=none"]
+    other = evaluate(run_dir, photos)
+    assert (other["status"], other["images"], other["image_shape"]) == ("ok", 5, [32, 32, 3])
+    files = {json.loads(path.read_text())["bytes"] for path in (run_dir / "evaluations").iterdir()}
+    assert files == {own["bytes"], other["bytes"]}
+
+    with pytest.raises(ConfigError, match="prior"):
+        evaluate(run_dir, ["prior=uniform"])
+    with pytest.raises(ConfigError, match=r"no config\.yaml there"):
+        evaluate(tmp_path / "nothing", [])
+    (run_dir / run_files.WEIGHTS).unlink()
+    with pytest.raises(FsarError, match="not trained to its end"):
+        evaluate(run_dir, [])
+
+
+def test_smoke_budget_with_the_other_options_and_wandb(tiny: list[str], tmp_path: Path) -> None:
+    result = run(tiny, SMOKE, tmp_path / "run")
+    check(result)
+    assert result["train_images"] == 2000
+    assert result["parameters"]["prior"] == result["parameters"]["coder"] == 0
+    assert result["bpd_latents_estimated"] == pytest.approx(2 * 64 * 4 / (3 * 256))
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+def test_overfitting_one_batch_lowers_its_loss(tiny: list[str], tmp_path: Path) -> None:
+    check(run(tiny, OVERFIT, tmp_path / "run"))
+    loss = column(tmp_path / "run", "train/bpd_estimated")
+    assert len(loss) >= 8
+    assert loss[-1] < loss[0] - 0.05
+
+
+def test_profile_is_written(tiny: list[str], tmp_path: Path) -> None:
+    result = run(tiny, PROFILE, tmp_path / "run")
+    check(result)
+    assert any(path.stat().st_size > 1000 for path in (tmp_path / "run" / "profile").iterdir())
+
+
+def test_an_evaluation_names_one_run() -> None:
+    assert split_run(["a=1", "run=x/y", "b=2"], "evaluate") == (Path("x/y"), ["a=1", "b=2"])
+    for arguments in (["a=1"], ["run="], ["run=a", "run=b"]):
+        with pytest.raises(ConfigError, match="run=DIRECTORY"):
+            split_run(arguments, "evaluate")
+
+
+def test_fake_images_of_the_parts_differ(tiny: list[str]) -> None:
+    data = Fake(compose(tiny).dataset)
+    train, test = data.train.images, data.test.images  # type: ignore[attr-defined]
+    assert not any((train == image).flatten(1).all(1).any() for image in test)

@@ -1,0 +1,157 @@
+"""What goes wrong once a training runs, and what the command line says about it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from fsar_lab import run_files
+from fsar_lab.config.build import build
+from fsar_lab.config.compose import compose
+from fsar_lab.errors import LosslessError, TrainingError
+from fsar_lab.fitting import fit, memory_remedy
+from fsar_lab.lit import Lit
+from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
+from fsar_lab.train import main
+
+
+def test_a_loss_that_is_not_finite_names_its_step(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nats, steps = GaussianLinearAR.nats, 0
+
+    def broken(self: GaussianLinearAR, theta: Tensor, x: Tensor) -> Tensor:
+        nonlocal steps
+        steps += self.training
+        cost = nats(self, theta, x)
+        return cost * float("inf") if self.training and steps == 8 else cost
+
+    monkeypatch.setattr(GaussianLinearAR, "nats", broken)
+    with pytest.raises(TrainingError, match=r"step 7 of 40.*optimizer\.lr"):  # counted from 0
+        main(compose(tiny), tmp_path)
+    result = json.loads((tmp_path / run_files.RESULT).read_text())
+    assert result["status"] == "failed"
+    assert "step 7 of 40" in result["error"]
+    assert result["error"].startswith("TrainingError: ")
+    assert {"name", "config_hash", "versions", "git"} <= result.keys()
+    assert not (tmp_path / run_files.WEIGHTS).exists()
+    assert not (tmp_path / run_files.CODEC).exists()
+
+
+def test_a_bad_last_step_is_noticed(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training_step = Lit._remember_bad
+
+    def last_is_bad(self: Lit, loss: Tensor) -> None:
+        training_step(self, loss / 0 if self.global_step == self.steps - 1 else loss)
+
+    monkeypatch.setattr(Lit, "_remember_bad", last_is_bad)
+    config = compose([*tiny, "trainer.train_images=24"])
+    with pytest.raises(TrainingError, match="step 2 of 3"):
+        fit(config, tmp_path, build(config.dataset), [])
+
+
+def test_an_absurd_learning_rate_on_the_command_line(
+    tiny: list[str], train_command: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = [*train_command, *tiny, "optimizer.lr=1e30"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    message = done.stderr[done.stderr.index("fsar_lab: TrainingError:") :]
+    assert "the loss stopped being finite at step" in message
+    assert "try a lower optimizer.lr" in message
+    (run_dir,) = (tmp_path / "outputs").iterdir()
+    assert json.loads((run_dir / run_files.RESULT).read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["dataset=fake", "prior=fsar_o3s"], ["fsar_o3s", "fsar_o2s"]),
+        (["dataset=fake", "optimizer.lrr=1"], ["optimizer.lrr", "lr"]),
+        (["dataset=cifar10_npz", "dataset.root=nowhere"], ["dataset.root", "nowhere"]),
+        (["dataset=fake", "trainer.devices=4096", "trainer.batch_size=4096"], ["trainer.devices", "4096"]),
+    ],
+    ids=str,
+)
+def test_mistakes_end_before_anything_is_made(
+    overrides: list[str],
+    says: list[str],
+    train_command: list[str],
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [*train_command, *overrides],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fsar_lab: this cannot work:\n")
+    assert "Traceback" not in done.stderr
+    for words in says:
+        assert words in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["gpu", "python", "cpu"],
+)
+def test_running_out_of_memory_names_the_remedy(tiny: list[str], error: Exception) -> None:
+    config = compose(tiny)
+    with pytest.raises(TrainingError, match=r"trainer\.batch_size=4 \(now 8\)"), memory_remedy(config):
+        raise error
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(tiny: list[str]) -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"), memory_remedy(compose(tiny)):
+        raise RuntimeError("shapes differ")
+
+
+def test_a_pixel_that_differs_fails_the_run(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decoding process is a real one; here it is given other bytes than those of the images."""
+    from fsar_lab.codec import codec
+
+    encode_parts = codec.Codec.encode_parts
+
+    def with_a_wrong_pixel(self: codec.Codec, images: object) -> codec.Encoded:
+        wrong = images.copy()  # type: ignore[attr-defined]
+        wrong[5, 3, 2, 1] ^= 1
+        return encode_parts(self, wrong)
+
+    monkeypatch.setattr(codec.Codec, "encode_parts", with_a_wrong_pixel)
+    config = compose([*tiny, "trainer.train_images=8", "dataset.test_images=8"])
+    with pytest.raises(LosslessError, match=r"1 of 8 images differ.*image 5"):
+        main(config, tmp_path)
+    result = json.loads((tmp_path / run_files.RESULT).read_text())
+    assert result["status"] == "failed" and "lossless" not in result
+
+
+def test_zero_fit_images_start_the_coder_from_zero(tiny: list[str], tmp_path: Path) -> None:
+    """Read off the first checkpoint, one small step from the start."""
+    fitted = {}
+    for count in (0, 64):
+        overrides = ["trainer.train_images=8", f"coder.fit_images={count}", "optimizer.lr=1e-9"]
+        kept = [o for o in tiny if "fit_images" not in o and "train_images=320" not in o]
+        config = compose([*kept, *overrides])
+        run_dir = tmp_path / str(count)
+        run_dir.mkdir()
+        fitted[count] = fit(config, run_dir, build(config.dataset), []).compressor.coder
+    assert fitted[0].weight.abs().max() < 1e-6  # type: ignore[union-attr]
+    assert fitted[64].weight.abs().max() > 0.1  # type: ignore[union-attr]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from fsar_lab.config.schema import AdamConfig, AdamWConfig, ConstantConfig, WarmupCosineConfig
+from fsar_lab.optim import adam, adamw, constant, ema_update, warmup_cosine
+
+STEPS, PEAK = 200, 0.5
+
+
+def rates(schedule: object, config: object) -> list[float]:
+    """Learning rate of every step."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], PEAK)
+    scheduler = schedule(config, optimizer, STEPS)  # type: ignore[operator]
+    seen = []
+    for _ in range(STEPS):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return [*seen, optimizer.param_groups[0]["lr"]]
+
+
+def test_constant() -> None:
+    assert set(rates(constant, ConstantConfig())) == {PEAK}
+
+
+def test_warmup_then_cosine_down_to_the_final_share() -> None:
+    lr = rates(warmup_cosine, WarmupCosineConfig(warmup=0.1, final=0.05))
+    warm = lr[:20]
+    assert warm == pytest.approx([PEAK * (i + 1) / 20 for i in range(20)])  # linear, and never zero
+    assert lr[20] == pytest.approx(PEAK)
+    assert all(a > b for a, b in itertools.pairwise(lr[20:]))
+    assert lr[110] == pytest.approx(PEAK * (0.05 + 1) / 2)  # half way down in the middle
+    assert lr[STEPS] == pytest.approx(PEAK * 0.05)
+
+
+def test_short_trainings_have_a_schedule_too() -> None:
+    global_steps = 3
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], PEAK)
+    scheduler = warmup_cosine(WarmupCosineConfig(), optimizer, global_steps)
+    seen = []
+    for _ in range(global_steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert all(0 < rate <= PEAK for rate in seen)
+
+
+def test_optimizers_take_their_settings() -> None:
+    weights = [nn.Parameter(torch.ones(2))]
+    plain = adam(AdamConfig(lr=0.1, betas=[0.8, 0.9], weight_decay=0.2), weights)
+    decoupled = adamw(AdamWConfig(lr=0.3, betas=[0.7, 0.95], weight_decay=0.4), weights)
+    for optimizer, kind, expected in (
+        (plain, torch.optim.Adam, (0.1, (0.8, 0.9), 0.2)),
+        (decoupled, torch.optim.AdamW, (0.3, (0.7, 0.95), 0.4)),
+    ):
+        assert type(optimizer) is kind
+        group = optimizer.param_groups[0]
+        assert (group["lr"], group["betas"], group["weight_decay"]) == expected
+
+
+def test_the_average_follows_its_formula_and_copies_integers() -> None:
+    decay = 0.6
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    averaged = AveragedModel(model, multi_avg_fn=ema_update(decay), use_buffers=True)
+    generator = torch.Generator().manual_seed(0)
+    expected: dict[str, torch.Tensor] = {}
+    for update in range(12):
+        with torch.no_grad():
+            for tensor in (*model.parameters(), *model.buffers()):
+                if tensor.is_floating_point():
+                    tensor.copy_(torch.randn(tensor.shape, generator=generator))
+                else:
+                    tensor.fill_(update)
+        averaged.update_parameters(model)
+        past = min(decay, (1 + update) / (10 + update))
+        for name, value in model.state_dict().items():
+            if update == 0 or not value.is_floating_point():
+                expected[name] = value.clone()
+            else:
+                expected[name] = past * expected[name] + (1 - past) * value
+    found = averaged.module.state_dict()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6)
+    assert found["1.num_batches_tracked"] == 11
