@@ -94,7 +94,7 @@ class Lit(lightning.LightningModule):
         return output.loss
 
     def _seed(self, seed: int) -> None:
-        """Seed the generator in use. torch.manual_seed would queue a call, with a traceback, for absent GPUs."""
+        """Seed the generator in use; torch.manual_seed would also queue a call for every absent GPU."""
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
         else:
