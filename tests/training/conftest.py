@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,14 +47,89 @@ def own_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def train_command() -> list[str]:
-    """The command that users type, before its overrides."""
-    return [sys.executable, "-m", "fsar_lab.train"]
+# A process that has imported everything a training needs, and forks one child for each line it reads.
+# To start Python anew for each costs more than the tiny trainings themselves.
+WARM = """
+import json, os, runpy, sys
+import fsar_lab.coding, fsar_lab.export, fsar_lab.fitting, fsar_lab.loggers, fsar_lab.report.tables
+for line in sys.stdin:
+    order = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        sys.argv = ["train", *order["arguments"]]
+        code = 0
+        try:
+            runpy.run_module("fsar_lab.train", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code or 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            code = 1
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Command:
+    """`python -m fsar_lab.train` with some overrides, running in a process of its own."""
+
+    def __init__(
+        self, warm: subprocess.Popen[str], arguments: list[str], environment: dict[str, str], folder: Path
+    ):
+        self._warm, self._out, self._err = warm, folder / "stdout.txt", folder / "stderr.txt"
+        order = {"arguments": arguments, "environment": environment}
+        order |= {"stdout": str(self._out), "stderr": str(self._err)}
+        assert warm.stdin is not None
+        print(json.dumps(order), file=warm.stdin, flush=True)
+        self.pid = self._answer()
+
+    def _answer(self) -> int:
+        assert self._warm.stdout is not None
+        return int(self._warm.stdout.readline())
+
+    def wait(self) -> int:
+        """Its exit code; negative if a signal ended it."""
+        return self._answer()
+
+    @property
+    def stdout(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+
+@pytest.fixture(scope="session")
+def warm_python(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """See WARM."""
+    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", WARM]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+    assert process.returncode == 0
 
 
 @pytest.fixture
 def environment(root: Path, tmp_path: Path) -> dict[str, str]:
-    """Environment of that command; its runs go to tmp_path/outputs."""
+    """Environment of the command that users type; its runs go to tmp_path/outputs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRA_", "PL_"))}
     return kept | {"PYTHONPATH": str(root), "FSAR_OUTPUT": str(tmp_path / "outputs"), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def train_command(
+    warm_python: subprocess.Popen[str], environment: dict[str, str], tmp_path: Path
+) -> Callable[[list[str]], Command]:
+    """Starts `python -m fsar_lab.train` with the overrides given; one at a time."""
+    return lambda overrides: Command(warm_python, overrides, environment, tmp_path)

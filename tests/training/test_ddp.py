@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,12 +34,11 @@ def one_process_group(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core: two processes are refused")
 def test_two_processes_train_and_the_first_codes(
-    tiny: list[str], train_command: list[str], environment: dict[str, str], tmp_path: Path
+    tiny: list[str], train_command: Callable[[list[str]], Any], tmp_path: Path
 ) -> None:
     overrides = [*tiny, "trainer.devices=2", "trainer.validate_every=0.5"]
-    command = [*train_command, *overrides]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = train_command(overrides)
+    assert done.wait() == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.count("run directory") == 1  # the second process keeps quiet
     (run_dir,) = (tmp_path / "outputs").iterdir()

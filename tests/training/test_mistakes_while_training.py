@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,11 +59,10 @@ def test_a_bad_last_step_is_noticed(tiny: list[str], tmp_path: Path, monkeypatch
 
 
 def test_an_absurd_learning_rate_on_the_command_line(
-    tiny: list[str], train_command: list[str], environment: dict[str, str], tmp_path: Path
+    tiny: list[str], train_command: Callable[[list[str]], Any], tmp_path: Path
 ) -> None:
-    command = [*train_command, *tiny, "optimizer.lr=1e30"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = train_command([*tiny, "optimizer.lr=1e30"])
+    assert done.wait() == 2
     assert "Traceback" not in done.stderr
     message = done.stderr[done.stderr.index("fsar_lab: TrainingError:") :]
     assert "the loss stopped being finite at step" in message
@@ -82,12 +84,11 @@ def test_an_absurd_learning_rate_on_the_command_line(
 def test_mistakes_end_before_anything_is_made(
     overrides: list[str],
     says: list[str],
-    train_command: list[str],
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
     done = subprocess.run(
-        [*train_command, *overrides],
+        [sys.executable, "-m", "fsar_lab.train", *overrides],
         env=environment,
         capture_output=True,
         text=True,

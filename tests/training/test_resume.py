@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +24,12 @@ from fsar_lab.fitting import Fitted, fit
 from fsar_lab.models.quantizers.base import VectorQuantizer
 from fsar_lab.train import main
 
-STEPS = 40
-# Dead codes move at steps 6, 12, 18, 24, so that what was counted before a kill matters after it.
-RESTARTS = ["quantizer.restart.every_steps=6", "quantizer.restart.until=0.75", "trainer.checkpoint_minutes=0"]
+STEPS = 24
+# Dead codes move after 4, 8, 12 and 16 steps, so that what was counted before a kill matters after it.
+RESTARTS = [
+    *("quantizer.restart.every_steps=4", "quantizer.restart.until=0.75"),
+    *("trainer.checkpoint_minutes=0", "trainer.train_images=192"),
+]
 
 
 class KilledError(Exception):
@@ -86,29 +88,25 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TrainCo
 def test_a_killed_training_goes_on_with_the_same_command(
     tiny: list[str],
     tmp_path: Path,
-    train_command: list[str],
-    environment: dict[str, str],
+    train_command: Callable[[list[str]], Any],
     uninterrupted: Callable[[TrainConfig], dict[str, Tensor]],
 ) -> None:
     overrides = [*tiny, *RESTARTS]
-    command = [*train_command, *overrides]
     outputs = tmp_path / "outputs"
-    with (tmp_path / "first.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 300
-        while not list(outputs.glob(f"*/{run_files.CHECKPOINT}")):
-            assert process.poll() is None, (tmp_path / "first.log").read_text()
-            assert time.monotonic() < deadline, "no checkpoint came"
-            time.sleep(0.005)
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+    first = train_command(overrides)
+    deadline = time.monotonic() + 300
+    while not list(outputs.glob(f"*/{run_files.CHECKPOINT}")):
+        assert time.monotonic() < deadline, first.stderr
+        time.sleep(0.005)
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
     (run_dir,) = outputs.iterdir()
     assert 1 <= checkpoint_step(run_dir) < STEPS
     assert not (run_dir / run_files.RESULT).exists()
     assert not (run_dir / run_files.WEIGHTS).exists()
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    second = train_command(overrides)
+    assert second.wait() == 0, second.stderr
     assert list(outputs.iterdir()) == [run_dir]
     result = json.loads((run_dir / run_files.RESULT).read_text())
     assert (result["status"], result["lossless"], result["train_images"]) == ("ok", True, 8 * STEPS)
@@ -116,7 +114,7 @@ def test_a_killed_training_goes_on_with_the_same_command(
     assert same(weights(run_dir), uninterrupted(compose(overrides)))
 
 
-@pytest.mark.parametrize("step", [1, 6, 15, 21, STEPS])
+@pytest.mark.parametrize("step", [1, 4, 14, STEPS])
 def test_a_resumed_training_gives_the_same_weights(
     step: int,
     tiny: list[str],
@@ -197,22 +195,21 @@ def test_dead_codes_restart_early_in_training_only(
 
     def record(self: VectorQuantizer, y: Tensor) -> None:
         counted = int(self.usage.sum())  # 8 images of 8x8 latents in every step since the last restart
-        assert counted == 6 * 8 * 64
+        assert counted == 4 * 8 * 64
         calls.append(counted)
         restart(self, y)
 
     monkeypatch.setattr(VectorQuantizer, "restart_dead", record)
     begin_and_fit(compose([*tiny, *RESTARTS]), tmp_path / "run")
-    assert len(calls) == 4  # after 6, 12, 18 and 24 of 40 steps
+    assert len(calls) == 4  # after 4, 8, 12 and 16 of 24 steps
 
 
 def test_seeds_decide(tiny: list[str], tmp_path: Path) -> None:
     runs = []
-    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+    for name, seed in (("one", 1), ("other", 2)):
         begin_and_fit(compose([*tiny, f"seed={seed}", "trainer.train_images=32"]), tmp_path / name)
         runs.append(weights(tmp_path / name))
-    assert same(runs[0], runs[1])
-    assert not same(runs[0], runs[2])
+    assert not same(runs[0], runs[1])
 
 
 def test_result_of_an_earlier_run_does_not_outlive_a_new_start(tiny: list[str], tmp_path: Path) -> None:
