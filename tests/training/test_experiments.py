@@ -160,6 +160,7 @@ def test_overfitting_one_batch_lowers_its_loss(tiny: list[str], tmp_path: Path) 
     assert loss[-1] < loss[0] - 0.05
 
 
+@pytest.mark.slow
 def test_profile_is_written(tiny: list[str], tmp_path: Path) -> None:
     check(run(tiny, PROFILE, tmp_path / "run"), tolerance=0.02)  # 20 steps, as above
     assert any(path.stat().st_size > 1000 for path in (tmp_path / "run" / "profile").iterdir())
