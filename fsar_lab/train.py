@@ -73,8 +73,24 @@ def experiment(
     for logger in loggers:
         logger.log_metrics(flat(result) | (as_metrics(result) if "coding_speed" in result else {}))
     print_result(result, console)
-    console.print(f"result: {path}")
+    say_where(console, config, run_dir, path)
     return result
+
+
+def say_where(console: Any, config: TrainConfig, run_dir: Path, result: Path) -> None:
+    """Where to look next."""
+    rows = {
+        "result": str(result),
+        "codec": f"{run_dir}/codec.fsarm  (fsar_lab.Codec.load)",
+        "curves": f"{run_dir}/logs"
+        + (f", {run_dir}/wandb (wandb sync)" if config.logger.mode == "offline" else ""),
+        "bit maps": f"{run_dir}/pictures",
+        "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=photos dataset.root=FOLDER",
+    }
+    if not config.callbacks.pictures.enabled:
+        del rows["bit maps"]
+    for what, where in rows.items():
+        console.print(f"{what + ':':14}{where}", soft_wrap=True)
 
 
 def count_parameters(compressor: Any) -> dict[str, int]:
