@@ -70,8 +70,8 @@ class Lit(lightning.LightningModule):
             self.model.initialise(start)
         self.register_buffer("first_bad_step", torch.tensor(-1.0), persistent=False)
         self._encoder_output: Tensor | None = None
-        # Every process counts the codes of its own images; DDP would overwrite that with rank 0's counts.
-        self._ddp_params_and_buffers_to_ignore = ["model.quantizer.usage"]
+        # Every process has its own images' code counts and losses; DDP would overwrite them with rank 0's.
+        self._ddp_params_and_buffers_to_ignore = ["model.quantizer.usage", "first_bad_step"]
         groups, size = self.model.quantizer.groups, self.model.quantizer.codebook_size
         self.train_figures, self.val_figures = Figures(groups, size), Figures(groups, size)
 
@@ -110,7 +110,14 @@ class Lit(lightning.LightningModule):
             self.model.quantizer.restart_dead(self._encoder_output)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the counts of which codes are used: no model needs them, a resumed training does."""
+        """Keep the counts of which codes are used: no model needs them, a resumed training does.
+
+        Raises:
+            TrainingError: the weights are not finite; the earlier checkpoint stays.
+        """
+        self._stop_if_bad()
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            raise TrainingError(_not_finite("the weights", self.global_step, self.steps))
         checkpoint["codebook_usage"] = self.model.quantizer.usage.clone()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -121,13 +128,7 @@ class Lit(lightning.LightningModule):
         """Look at the loss and log now and then."""
         step = self.global_step
         if step % FINITE_CHECK_STEPS == 0 or step == self.steps:
-            # All processes must come to the same conclusion, or those left over would wait for ever.
-            bad = int(self.trainer.strategy.reduce(self.first_bad_step.clone(), reduce_op="max").item())
-            if bad >= 0:
-                raise TrainingError(
-                    f"the loss stopped being finite at step {bad} of {self.steps}; try a lower optimizer.lr, "
-                    "trainer.gradient_clip=1, or trainer.detect_anomaly=true to find the operation"
-                )
+            self._stop_if_bad()
         if step % self.trainer.log_every_n_steps == 0 or step == self.steps:  # type: ignore[attr-defined]
             self._log("train/", self.train_figures)
             self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
@@ -146,5 +147,21 @@ class Lit(lightning.LightningModule):
         bad = ~torch.isfinite(loss) & (self.first_bad_step < 0)
         self.first_bad_step.copy_(torch.where(bad, step, self.first_bad_step))
 
+    def _stop_if_bad(self) -> None:
+        """End the training if a loss was not finite.
+
+        All processes must come to the same conclusion, or those left over would wait for ever.
+        """
+        bad = int(self.trainer.strategy.reduce(self.first_bad_step.clone(), reduce_op="max").item())
+        if bad >= 0:
+            raise TrainingError(_not_finite("the loss", bad, self.steps))
+
     def _log(self, prefix: str, figures: Figures) -> None:
         self.log_dict({prefix + key: value for key, value in figures.take().items()}, rank_zero_only=True)
+
+
+def _not_finite(what: str, step: int, steps: int) -> str:
+    return (
+        f"{what} stopped being finite at step {step} of {steps}; try a lower optimizer.lr, "
+        "trainer.gradient_clip=1, or trainer.detect_anomaly=true to find the operation"
+    )

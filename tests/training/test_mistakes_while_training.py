@@ -46,6 +46,28 @@ def test_a_loss_that_is_not_finite_names_its_step(
     assert not (tmp_path / run_files.CODEC).exists()
 
 
+@pytest.mark.parametrize("what", ["the loss", "the weights"])
+def test_no_checkpoint_holds_what_is_not_finite(
+    what: str, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint that is due between the bad step and the next look at the loss."""
+    step = Lit.optimizer_step
+
+    def spoil(self: Lit, *args: Any, **kwargs: Any) -> None:
+        step(self, *args, **kwargs)
+        if self.global_step == 4:
+            bad = self.first_bad_step if what == "the loss" else next(self.model.parameters()).data
+            bad.fill_(4.0 if what == "the loss" else float("nan"))
+
+    monkeypatch.setattr(Lit, "optimizer_step", spoil)
+    config = compose([*tiny, "trainer.checkpoint_minutes=0"])
+    with pytest.raises(TrainingError, match=f"{what} stopped being finite at step [45] of 40"):
+        fit(config, tmp_path, build(config.dataset), [])
+    checkpoint = torch.load(tmp_path / run_files.CHECKPOINT, weights_only=True)
+    assert checkpoint["global_step"] == 4
+    assert all(v.isfinite().all() for v in checkpoint["current_model_state"].values())
+
+
 def test_a_bad_last_step_is_noticed(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training_step = Lit._remember_bad
 
