@@ -15,11 +15,11 @@ from fsar_lab import _torchvision_guard  # noqa: F401  isort: skip
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fsar_lab.callbacks.averaging import Averaging
 from fsar_lab.callbacks.build import build_callbacks
 from fsar_lab.callbacks.throughput import Throughput
 from fsar_lab.config.schema import TrainConfig
@@ -28,7 +28,6 @@ from fsar_lab.data.stream import Batches, TrainStream
 from fsar_lab.errors import TrainingError
 from fsar_lab.lit import Lit
 from fsar_lab.models.compressor import Compressor
-from fsar_lab.optim import ema_update
 from fsar_lab.run_files import CHECKPOINT, load_compressor, save_weights, training_facts
 
 VALIDATION_BATCH = 250
@@ -62,7 +61,7 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     keep_freed_memory()
     lit = Lit(config, steps, None if resume else start_images(config, dataset))
     callbacks = build_callbacks(config, run_dir, first_images(dataset, config.callbacks.pictures.images))
-    averaging = WeightAveraging(multi_avg_fn=ema_update(training.ema_decay))
+    averaging = Averaging(training.ema_decay)
     if training.ema_decay:
         callbacks.append(averaging)
     trainer = lightning.Trainer(
@@ -85,7 +84,7 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
         logger=loggers,
     )
     data = _Data(config, dataset, steps)
-    with memory_remedy(config):
+    with memory_remedy(config), checkpoint_remedy(resume):
         trainer.fit(lit, datamodule=data, ckpt_path=resume, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -154,6 +153,12 @@ class _Data(lightning.LightningDataModule):
         stream = self.stream(self.trainer.global_step, self.trainer.global_rank, self.trainer.world_size)
         return self._loader(iter(stream))  # no length: a resumed trainer would take it for an epoch's
 
+    def transfer_batch_to_device(self, batch: Tensor, device: torch.device, dataloader_idx: int) -> Tensor:
+        """To a GPU through pinned memory: only then does the host not wait for the copy."""
+        if device.type == "cuda":
+            batch = batch.pin_memory()
+        return batch.to(device, non_blocking=True)
+
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Validation images, divided over the ranks."""
         assert self.trainer is not None
@@ -189,6 +194,19 @@ def keep_freed_memory() -> None:
             libc.mallopt(m_trim_threshold, (1 << 31) - 1)
         except (OSError, AttributeError):  # another C library
             return
+
+
+@contextmanager
+def checkpoint_remedy(checkpoint: Path | None) -> Iterator[None]:
+    """Turn a checkpoint of another version's model into advice."""
+    try:
+        yield
+    except RuntimeError as error:
+        if checkpoint is None or "loading state_dict" not in str(error):
+            raise
+        raise TrainingError(
+            f"{checkpoint} does not fit the model of this version -> trainer.resume=false starts anew"
+        ) from error
 
 
 @contextmanager

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
-import itertools
+import fsar_lab._torchvision_guard  # noqa: F401  isort: skip
 
+import itertools
+from types import SimpleNamespace
+
+import lightning
 import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from fsar_lab.callbacks.averaging import Averaging
 from fsar_lab.config.schema import AdamConfig, AdamWConfig, ConstantConfig, WarmupCosineConfig
 from fsar_lab.optim import adam, adamw, constant, ema_update, warmup_cosine
 
@@ -89,3 +94,15 @@ def test_the_average_follows_its_formula_and_copies_integers() -> None:
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6)
     assert found["1.num_batches_tracked"] == 11
+
+
+def test_the_average_is_where_the_training_is() -> None:
+    """Lightning asks for it before the module is on its device; the count stays on the host."""
+    averaging, module = Averaging(0.9), lightning.LightningModule()
+    module.weight = nn.Parameter(torch.ones(3))
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
+    averaging.setup(trainer, module, "fit")  # type: ignore[arg-type]
+    average = averaging._average_model
+    assert average is not None
+    assert [p.device.type for p in average.parameters()] == ["meta"]
+    assert average.n_averaged.device.type == "cpu"

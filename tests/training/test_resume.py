@@ -20,6 +20,7 @@ from fsar_lab.callbacks.checkpoint import LastCheckpoint
 from fsar_lab.config.build import build
 from fsar_lab.config.compose import compose
 from fsar_lab.config.schema import TrainConfig
+from fsar_lab.errors import TrainingError
 from fsar_lab.fitting import Fitted, fit
 from fsar_lab.models.quantizers.base import VectorQuantizer
 from fsar_lab.train import main
@@ -161,6 +162,22 @@ def test_a_checkpoint_of_another_configuration_is_not_resumed(
     run_files.begin(tmp_path / "run", config)
     assert not (tmp_path / "run" / run_files.CHECKPOINT).exists()
     assert run_files.load_config(tmp_path / "run") == config
+
+
+def test_a_checkpoint_of_another_version_says_what_to_do(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose([*tiny, *RESTARTS])
+    with monkeypatch.context() as patch:
+        kill_after(1, patch)
+        with pytest.raises(KilledError):
+            begin_and_fit(config, tmp_path / "run")
+    path = tmp_path / "run" / run_files.CHECKPOINT
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["model.coder.another"] = checkpoint["state_dict"].pop("model.coder.bias")
+    torch.save(checkpoint, path)
+    with pytest.raises(TrainingError, match=r"last\.ckpt does not fit .* trainer\.resume=false"):
+        begin_and_fit(config, tmp_path / "run")
 
 
 def test_logging_and_threads_do_not_make_another_configuration(
