@@ -218,7 +218,7 @@ class TrainerConfig:
 
     accelerator: str = "cpu"  # cpu | gpu
     devices: int = 1
-    train_images: int = 150_000  # images seen in all, repeats counted; schedules rescale to it
+    train_images: int = 60_000  # images seen in all, repeats counted; schedules rescale to it
     batch_size: int = 16  # global: divided over devices
     validate_every: float = 0.1  # fraction of training between two validations
     checkpoint_minutes: float = 2.0
@@ -229,7 +229,7 @@ class TrainerConfig:
     detect_anomaly: bool = False
     profile: bool = False  # write a step profile to the run directory
     overfit_batches: int = 0  # > 0: train on this many fixed batches (debug)
-    resume: bool = True  # continue an unfinished run found in the run directory
+    resume: bool = True  # go on with the run found in the run directory; false begins it anew
 
 
 # --- logging and callbacks -------------------------------------------------------------------

@@ -12,6 +12,7 @@ from fsar_lab.config import options
 from fsar_lab.config.compose import compose
 from fsar_lab.config.options import CONFIG_DIR
 from fsar_lab.config.schema import (
+    ConstantConfig,
     FSARConfig,
     GaussianLinearARConfig,
     PhotosConfig,
@@ -84,7 +85,7 @@ def test_defaults() -> None:
     config = compose()
     assert config.backbone == ShallowConfig(width=32)
     assert config.quantizer == STHQConfig(groups=1, dim=32, codebook_size=256)
-    assert config.prior == FSARConfig(offsets=[[0, -1, 0], [0, 0, -1]])
+    assert config.prior == FSARConfig(offsets=[[0, -1, 0], [0, 0, -1]], train_share=0.25)
     assert config.coder == GaussianLinearARConfig()
     assert config.dataset == PhotosConfig()
     assert config.schedule == WarmupCosineConfig()
@@ -107,6 +108,18 @@ def test_overlays_apply_in_order_and_the_command_line_wins() -> None:
     assert (config.trainer.train_images, config.trainer.validate_every) == (200_000, 1.0)
     config = compose(["trainer.train_images=999", "trainer.batch_size=32", "budget=small"])
     assert config.trainer.train_images == 999
+
+
+def test_the_budget_of_the_paper_brings_its_recipe() -> None:
+    """METHOD 7: batch, learning rate and schedule; each can still be set."""
+    config = compose(["experiment=cifar10_uniform", "trainer=gpu", "budget=paper"])
+    assert (config.trainer.batch_size, config.optimizer.lr) == (1000, 1e-3)
+    assert isinstance(config.schedule, ConstantConfig)
+    config = compose(
+        ["budget=paper", "schedule=warmup_cosine", "optimizer.lr=0.01", "trainer.batch_size=500"]
+    )
+    assert (config.trainer.batch_size, config.optimizer.lr) == (500, 0.01)
+    assert isinstance(config.schedule, WarmupCosineConfig)
 
 
 @pytest.mark.parametrize("debug", options.groups()["debug"])
