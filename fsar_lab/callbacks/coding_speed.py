@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import re
 import resource
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.codec import Codec, available_cores
 from fsar_lab.config.schema import CodingSpeedConfig
 from fsar_lab.errors import CodingError, LosslessError
 
@@ -94,7 +94,7 @@ def measure_coding_speed(codec: Codec, images: Images, config: CodingSpeedConfig
     memory = _peak_memory()
     rows: list[dict[str, Any]] = []
     sizes = sorted({min(size or len(images), len(images)) for size in config.batch_sizes})
-    threads = sorted({1, _cores()})
+    threads = sorted({1, available_cores()})
     budget = config.max_seconds / (len(sizes) * len(threads))
     build_seconds = []
     for count in threads:
@@ -109,7 +109,7 @@ def measure_coding_speed(codec: Codec, images: Images, config: CodingSpeedConfig
         "coding_speed": {
             "about": "MB = 10^6 bytes of uint8 samples; medians of the repeats, after a warm-up; coder = "
             "everything but the networks: entropy coder, checksums, container; tables are built beforehand; "
-            "peak memory is the process's largest resident set (ru_maxrss) so far",
+            "peak memory is the process's largest resident set so far, images and blobs included",
             "rows": rows,
             "table_build_seconds": _rounded(min(build_seconds)),
             "table_bytes": int(timed.table_bytes),
@@ -215,13 +215,16 @@ def _check(images: Images, decoded: Images) -> None:
         raise LosslessError("decoded images differ from the originals while measuring the coding speed")
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _peak_memory() -> int:
-    """Largest resident set of this process so far, bytes."""
+    """Largest resident set of this process so far, bytes.
+
+    Linux counts in ru_maxrss what the process was before exec, i.e. the memory of the training that
+    started this one; VmHWM begins anew.
+    """
+    status = Path("/proc/self/status")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M) if status.exists() else None
+    if found:
+        return int(found[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

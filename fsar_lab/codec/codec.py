@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,6 @@ from fsar_lab.errors import CodingError, DamagedStreamError
 if TYPE_CHECKING:
     from fsar_lab.codec.engine_torch import Analysis, Synthesis
 
-T = TypeVar("T", bound=np.generic)
-R = TypeVar("R")
 BATCH = 8  # images of 32x32 whose activations fit the cache: faster than large batches
 CHUNK_SAMPLES = 1 << 23  # sub-pixels coded at a time: bounds the memory whatever the number of images
 NETWORK_PIXELS = 1 << 16  # pixels the networks see at a time, at most (but one image): bounds their memory
@@ -63,7 +61,7 @@ class Codec:
 
     Args:
         model: the integer model.
-        threads: of the networks and of the entropy coder; None takes all cores.
+        threads: of the networks and of the entropy coder; None takes all cores that the process may use.
         batch: images the networks see at a time; fewer if they are large.
         device: where the networks run, "cpu" or "cuda"; the bits are the same.
     """
@@ -74,7 +72,7 @@ class Codec:
         if batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
         self.model, self.batch, self.device = model, batch, device
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or available_cores()
         self.latent_coder = LatentCoder(model.prior)
         tables, starts = model.pixels, np.cumsum([0, *map(len, model.pixels.taps)])
         weights = [tables.weights[a:b].tolist() for a, b in pairwise(starts)]
@@ -114,24 +112,39 @@ class Codec:
 
     def analyse(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w]."""
-        size = self._network_batch(images.shape[1] * images.shape[2])
-        return np.concatenate(self._run(self.networks[0], images, size))
+        number, height, width, _ = images.shape
+        network, factor = self.networks[0], self.model.factor
+        out = np.empty((number, self.model.prior.groups, height // factor, width // factor), np.uint16)
+
+        def work(part: slice) -> None:
+            out[part] = network(images[part])
+
+        self._run(work, number, height * width)
+        return out
 
     def synthesise(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Indices [N, G, h, w] -> logit int16 and scale uint8, both [N, 3, H, W]."""
-        size = self._network_batch(indices.shape[2] * indices.shape[3] * self.model.factor**2)
-        parts = self._run(self.networks[1], indices, size)
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        network, factor = self.networks[1], self.model.factor
+        number, height, width = len(indices), indices.shape[2] * factor, indices.shape[3] * factor
+        logits = np.empty((number, 3, height, width), np.int16)
+        scales = np.empty((number, 3, height, width), np.uint8)
 
-    def _run(self, network: Callable[[NDArray[T]], R], inputs: NDArray[T], size: int) -> list[R]:
-        """A network on inputs [N, ...], `size` at a time."""
+        def work(part: slice) -> None:
+            logits[part], scales[part] = network(indices[part])
+
+        self._run(work, number, height * width)
+        return logits, scales
+
+    def _run(self, work: Callable[[slice], None], number: int, pixels: int) -> None:
+        """`work` on all of `number` images of so many pixels, a few at a time.
+
+        Work writes into one array: small results kept between the large temporaries of the batches would
+        tear the heap apart (measured: 1.1 GB instead of 0.5 GB for 6,000 images of 32x32).
+        """
         from fsar_lab.codec.engine_torch import run_batches
 
-        return run_batches(network, [inputs[s] for s in _batches(len(inputs), size)], self.threads)
-
-    def _network_batch(self, pixels: int) -> int:
-        """Images of so many pixels that the networks get at a time."""
-        return max(1, min(self.batch, NETWORK_PIXELS // pixels))
+        size = max(1, min(self.batch, NETWORK_PIXELS // pixels))
+        run_batches(work, list(_batches(number, size)), self.threads)
 
     # --- images to bytes ------------------------------------------------------------------------
 
@@ -237,6 +250,11 @@ class Codec:
                 f"sides of {height}x{width} must be multiples of {factor} for this model; "
                 f"pad to {-(-height // factor) * factor}x{-(-width // factor) * factor} or crop"
             )
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _batches(number: int, size: int) -> Iterator[slice]:

@@ -83,6 +83,21 @@ def test_separate_process(model_path: Path, codec: Codec, made_images: Images, t
     assert np.array_equal(np.load(tmp_path / "o.npy"), images)
 
 
+def test_loading_needs_no_torch(model_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from fsar_lab.codec.codec import Codec\n"
+        "codec = Codec.load(sys.argv[1])\n"
+        "assert codec.table_bytes > 0 and 'torch' not in sys.modules\n"
+        "codec.networks\n"
+        "assert 'torch' in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_decoding_process_reports_errors(model_path: Path, tmp_path: Path) -> None:
     from fsar_lab.codec.decode_blob import main
 

@@ -130,7 +130,9 @@ def test_no_images_and_wrong_images_are_errors(
 def test_a_new_process_measures_a_codec_file(codec: Codec, images: NDArray[np.uint8], tmp_path: Path) -> None:
     codec.model.save(tmp_path / "codec.fsarm")
     config = CodingSpeedConfig(batch_sizes=[0], repeats=1, max_images=8)
+    ballast = np.ones(50_000_000)  # 400 MB of this process, not of the measured one
     measured = measure_in_new_process(tmp_path / "codec.fsarm", images, config)
+    assert measured["coding_speed"]["peak_memory_bytes_before"] < ballast.nbytes
     assert {row["images"] for row in measured["coding_speed"]["rows"]} == {8}
     with pytest.raises(CodingError, match="nowhere"):
         measure_in_new_process(tmp_path / "nowhere.fsarm", images, config)
