@@ -28,14 +28,24 @@ B = TypeVar("B")
 
 
 class _Precision:
-    """Full float32 products while anyone is inside, in whatever thread; then the caller's setting again."""
+    """Full float32 products while anyone is inside, in whatever thread; then the caller's settings again.
+
+    Torch has one setting for all products and one for each backend, and refuses to work where they
+    contradict each other: both are set and put back.
+    """
 
     def __init__(self) -> None:
-        self.lock, self.inside, self.before = threading.Lock(), 0, "highest"
+        self.lock, self.inside = threading.Lock(), 0
+        backends: Any = torch.backends  # whose attributes mypy does not see
+        self.backends = (backends.cuda.matmul, backends.mkldnn.matmul)
+        self.before, self.each = "highest", ["none" for _ in self.backends]
 
     def __enter__(self) -> None:
         with self.lock:
             if self.inside == 0:
+                self.each = [backend.fp32_precision for backend in self.backends]
+                for backend in self.backends:
+                    backend.fp32_precision = "ieee"
                 self.before = torch.get_float32_matmul_precision()
                 torch.set_float32_matmul_precision("highest")
             self.inside += 1
@@ -45,6 +55,8 @@ class _Precision:
             self.inside -= 1
             if self.inside == 0:
                 torch.set_float32_matmul_precision(self.before)
+                for backend, precision in zip(self.backends, self.each, strict=True):
+                    backend.fp32_precision = precision
 
 
 _PRECISION = _Precision()
