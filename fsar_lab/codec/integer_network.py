@@ -141,10 +141,13 @@ def search_bound(search: CodeSearch, y: Array) -> int:
 def check_network(network: IntegerNetwork, what: str) -> None:
     """Raise NetworkError, naming the layer, unless shapes fit and every partial sum is below 2^24."""
     _check_bounds(network.low, network.high, len(network.low), f"{what}: input")
+    halvings = [0]  # of the sides of every activation so far
     for number, layer in enumerate(network.layers):
         name = f"{what}: layer {layer.name}"
         inputs = magnitude(*network.activation_bounds(number))
         _check_layer(layer, len(inputs), name)
+        halved = int(layer.stride == 2)  # _check_layer knows strides of 1 and 2 only
+        halvings.append(halvings[-1] + (-halved if layer.kind == "transposed" else halved))
         skip = None
         if layer.skip is not None:
             if not 0 <= layer.skip <= number:
@@ -152,6 +155,8 @@ def check_network(network: IntegerNetwork, what: str) -> None:
             skip = magnitude(*network.activation_bounds(layer.skip))
             if len(skip) != len(layer.bias):
                 raise NetworkError(f"{name} adds an activation of another width")
+            if halvings[layer.skip] != halvings[number + 1]:
+                raise NetworkError(f"{name} adds an activation of another size")
         bound = layer_bound(layer, inputs, skip)
         if bound >= EXACT:
             raise NetworkError(f"{name}: partial sums may reach {bound:,}; only below 2^24 are they exact")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,6 +137,16 @@ def test_proof_counts_bias_and_skip() -> None:
             check_network(IntegerNetwork(-bound, bound, (replace(layer, **change),)), "test")
 
 
+def test_a_skip_must_have_the_size_of_what_it_is_added_to() -> None:
+    """Else a hostile model file would only fail inside torch, or be broadcast."""
+    layers = (make_layer("conv", 4, 6, 4, 2, 1, None), make_layer("conv", 6, 4, 1, 1, 0, 0))
+    bound = np.full(4, 300, np.int16)
+    with pytest.raises(NetworkError, match="another size"):
+        check_network(IntegerNetwork(-bound, bound, layers), "test")
+    up = make_layer("transposed", 6, 4, 4, 2, 1, 0)
+    check_network(IntegerNetwork(-bound, bound, (layers[0], up)), "test")
+
+
 @pytest.mark.parametrize("batch", [1, 7, 64])
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -157,6 +168,23 @@ def test_callers_settings_change_nothing_and_stay(model: CodecModel) -> None:
         assert torch.get_float32_matmul_precision() == "medium" and torch.get_num_threads() == before[1]
     finally:
         torch.set_float32_matmul_precision(before[0])
+    assert all(np.array_equal(a, b) for a, b in zip(wanted, result))
+
+
+@pytest.mark.parametrize(
+    "backend", [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul], ids=["cuda", "mkldnn"]
+)
+def test_precision_of_one_backend_changes_nothing_and_stays(model: CodecModel, backend: Any) -> None:
+    """Torch refuses products while this contradicts its overall setting, even to say what that is."""
+    images = np.random.default_rng(2).integers(0, 256, (8, 16, 16, 3), np.uint8)
+    wanted = _run(model, images, 8, 1, torch.float64)
+    before = backend.fp32_precision
+    backend.fp32_precision = "tf32"
+    try:
+        result = _run(model, images, 8, 1, torch.float32)
+        assert backend.fp32_precision == "tf32"
+    finally:
+        backend.fp32_precision = before
     assert all(np.array_equal(a, b) for a, b in zip(wanted, result))
 
 
