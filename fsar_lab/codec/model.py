@@ -34,6 +34,7 @@ from fsar_lab.tables.pixels import PixelTables
 FORMAT = 1  # of the file and of the arithmetic it describes
 KEY = "fsarm"  # metadata key that holds the description
 INPUT_LIMIT = 255  # the analysis network sees 2x - 255
+CHUNK_ROWS = 4096  # of the prior, hashed at a time
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,9 @@ class CodecModel:
             value = np.ascontiguousarray(tensors[name])
             digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
             digest.update(value.tobytes())
-        digest.update((self.prior.counts - 1).astype("<u2").tobytes())
+        for start in range(0, len(self.prior.counts), CHUNK_ROWS):
+            rows = self.prior.counts[start : start + CHUNK_ROWS]
+            digest.update((rows - 1).astype("<u2").tobytes())
         return digest.digest()[:8]
 
     def save(self, path: str | Path) -> None:

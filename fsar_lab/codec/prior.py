@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from fsar_lab import entropy
 
-MAX_TABLE_ENTRIES = 1 << 27  # 512 MB of uint32 counts: larger priors are refused
 Offset = tuple[int, int, int]
 
 

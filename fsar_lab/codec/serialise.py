@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from fsar_lab.codec.fields import Tensors, damaged, integer, member, tensor, triples
 from fsar_lab.codec.integer_network import KINDS, CodeSearch, CodeTable, IntegerNetwork, Layer
-from fsar_lab.codec.prior import MAX_TABLE_ENTRIES, PriorTables
+from fsar_lab.codec.prior import PriorTables
+from fsar_lab.tables.latents import MAX_TABLE_ENTRIES
 from fsar_lab.tables.pixels import FINE, LOGITS, REACH, PixelTables
 
 Json = dict[str, Any]
 MAX_LAYERS = 256
 MAX_ORDER = 4
 MAX_TAPS = 12
+MAX_SYMBOLS = (1 << 16) - 1  # of the entropy coder
 
 
 def _compact(weight: NDArray[np.int16]) -> NDArray[Any]:
@@ -107,7 +109,7 @@ def describe_prior(prior: PriorTables) -> Json:
 
 def pack_counts(prior: PriorTables) -> NDArray[np.uint8]:
     """Counts minus one, as a plane of low bytes and one of high bytes, deflated."""
-    planes = np.stack([(prior.counts - 1) & 255, (prior.counts - 1) >> 8]).astype(np.uint8)
+    planes = (prior.counts - 1).astype("<u2").view(np.uint8).reshape(-1, 2).T
     return np.frombuffer(zlib.compress(planes.tobytes(), 6), np.uint8)
 
 
@@ -115,7 +117,7 @@ def get_prior(description: object, tensors: Tensors) -> PriorTables:
     """The prior's counts, inflated to exactly the size that the description implies; checked."""
     bits = integer(description, "bits", 8, 16)
     groups = integer(description, "groups", 1, 256)
-    size = integer(description, "codebook_size", 2, 1 << bits)
+    size = integer(description, "codebook_size", 2, min(1 << bits, MAX_SYMBOLS))
     offsets = triples(member(description, "offsets", list), MAX_ORDER, "prior.offsets")
     rows = groups * (size + 1) ** len(offsets)
     if rows * size > MAX_TABLE_ENTRIES:

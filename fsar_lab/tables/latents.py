@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fsar_lab.models.priors.fsar import FSAR
 
 BITS = 14  # at 10 bits the floor of one count costs 3.5-5 % of the latents, at 14 below 0.1 %
-MAX_TABLE_ENTRIES = 1 << 28  # a refusal with a remedy instead of gigabytes of tables
+MAX_TABLE_ENTRIES = 1 << 28  # 1 GB of uint32 counts: larger priors are refused, at export and on loading
 CHUNK_STATES = 4096
 
 
