@@ -105,8 +105,8 @@ def parse(data: bytes, model_id: bytes) -> Blob:
         raise DamagedStreamError(
             f"the blob has {len(data)} bytes and not {expected}, or does not end as it should"
         )
-    if height > MAX_SIDE or width > MAX_SIDE:
-        raise DamagedStreamError(f"the blob claims images of {height}x{width}")
+    if number >= MAX_IMAGES or height > MAX_SIDE or width > MAX_SIDE:
+        raise DamagedStreamError(f"the blob claims {number} images of {height}x{width}")
     start, streams = body + CHECK.size, []
     for size, _ in entries:
         streams.append(data[start : start + size])

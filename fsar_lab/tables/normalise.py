@@ -16,7 +16,8 @@ def normalise(probabilities: NDArray[np.floating], bits: int) -> NDArray[np.uint
 
     Symbols whose share is below one count get one; the others divide the rest in proportion by the
     largest-remainder rule, equal remainders going to the lower symbol. After the first rounding to
-    40-bit weights everything is integer arithmetic, so equal input gives equal counts everywhere.
+    40-bit weights everything is integer arithmetic. Counts are made once, at export, and stored: nothing
+    that codes depends on how a machine divides floats.
 
     Args:
         probabilities: [M, K], non-negative and finite; rows need not sum to one exactly.
