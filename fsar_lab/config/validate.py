@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from fsar_lab import baselines
 from fsar_lab.config import schema
 from fsar_lab.config.build import check_target
 from fsar_lab.config.schema import TrainConfig
@@ -21,7 +22,7 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
 
     Args:
         config: What `compose` made.
-        resources: Also look whether the data and the devices are there.
+        resources: Also look whether the data, the devices and the classical codecs are there.
 
     Raises:
         ConfigError: One line for each problem: "key: problem -> remedy".
@@ -31,7 +32,7 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
         problems = [*_targets(config), *_width(config), *_side(config), *_prior(config), *_coder(config)]
         problems += _trainer(config)
     if resources:
-        problems += [*_data(config), *_devices(config)]
+        problems += [*_data(config), *_devices(config), *_baselines(config)]
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -171,3 +172,13 @@ def _devices(config: TrainConfig) -> Iterator[str]:
                 f"trainer.devices: {wanted} processes asked for, this machine has {cores} cores -> "
                 "trainer.devices=1 (one process uses all cores)"
             )
+
+
+def _baselines(config: TrainConfig) -> Iterator[str]:
+    wanted = [name for name in config.callbacks.coding.baselines if name in baselines.names()]
+    there = {codec.name for codec in baselines.available(wanted)}
+    if missing := [name for name in wanted if name not in there]:
+        yield (
+            f"callbacks.coding.baselines: {', '.join(missing)} need imagecodecs, which is not installed -> "
+            "pip install 'fsar_lab[bench]', or leave them out"
+        )

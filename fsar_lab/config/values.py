@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
+from fsar_lab import baselines
 from fsar_lab.config import schema
 
 # A rule returns None if the value is fine, else what it must be.
@@ -76,13 +76,6 @@ def one_of(*names: str) -> Rule:
     return check
 
 
-def codec_name(value: Any) -> str | None:
-    """The value must name a classical codec."""
-    if re.fullmatch(r"png|webp|jxl_e[1-9]", value):
-        return None
-    return "must be png, webp or jxl_e1 … jxl_e9"
-
-
 def filled(value: Any) -> str | None:
     """The text must not be empty."""
     return None if value.strip() else "must not be empty"
@@ -100,6 +93,7 @@ _ADAM: dict[str, Rule] = {"lr": positive, "betas": each(below_one, 2), "weight_d
 
 # Dataclass -> field -> rule. Fields of other types than numbers, and free texts, have none.
 RULES: dict[type, dict[str, Rule]] = {
+    schema.TrainConfig: {"name": filled, "seed": between(0, 2**32 - 1)},
     schema.ShallowConfig: {
         "width": at_least(1),
         "downsamples": between(0, 6),
@@ -108,7 +102,7 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.RestartConfig: {"until": between(0, 1), "every_steps": at_least(1), "min_share": below_one},
     schema.STHQConfig: {**_QUANTIZER, "gumbel_temperature": positive, "variance": positive},
     schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
-    schema.FSARConfig: {"hidden_expansion": at_least(1)},
+    schema.FSARConfig: {"hidden_expansion": at_least(1), "train_share": share},
     schema.GaussianConfig: _GAUSSIAN,
     schema.GaussianLinearARConfig: {**_GAUSSIAN, "fit_images": at_least(0)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
@@ -135,7 +129,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "encode_batch": at_least(1),
         "decode_batch": at_least(1),
         "calibration_images": at_least(1),
-        "baselines": each(codec_name),
+        "baselines": each(one_of(*baselines.names())),
     },
     schema.CodingSpeedConfig: {
         "batch_sizes": each(at_least(0)),

@@ -6,6 +6,7 @@ import copy
 import functools
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,9 @@ def test_incompatible_parts_are_reported_together() -> None:
         ("optimizer.betas=[0.9]", "optimizer.betas: [0.9] must have 2 elements"),
         ("logger.mode=offlin", "did you mean offline?"),
         ("dataset.test_fraction=1.5", "must be above 0 and below 1"),
-        ("callbacks.coding.baselines=[jpg]", "must be png, webp or jxl_e1"),
+        ("callbacks.coding.baselines=[jxl_e5]", "each element must be one of qoi, png, webp"),
+        ("prior.train_share=0", "above 0 and at most 1"),
+        ("seed=-1", "between 0 and 4294967295"),
         ("coder.log_scale_min=1", "is not below coder.log_scale_max"),
         ("trainer.train_images=10", "less than one batch"),
     ],
@@ -178,6 +181,19 @@ def test_more_devices_than_there_are(default: TrainConfig, monkeypatch: pytest.M
         validate(asked)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(ConfigError, match=r"-> trainer=cpu$"):
+        validate(asked)
+
+
+def test_a_classical_codec_that_is_not_installed(
+    default: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = changed(
+        changed(default, "dataset", FakeConfig()), "callbacks.coding.baselines", ["png", "jxl_e7"]
+    )
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(
+        ConfigError, match=r"^callbacks\.coding\.baselines: jxl_e7 need imagecodecs.*pip install"
+    ):
         validate(asked)
 
 
