@@ -1,9 +1,11 @@
 """Code any data set with a finished run: `python -m fsar_lab.evaluate run=DIRECTORY [dataset=... ...]`.
 
-Without further overrides the run's own test set is coded again. Overrides of `dataset` and
-`callbacks` work as in training; what belongs to the model comes from the run and stays as it is.
+Without further overrides the run's own test set is coded again. `dataset=` and `callbacks=` pick other
+options, `dataset.key=` and `callbacks.key=` change single values of those, or else of the run's own. What
+belongs to the model stays as it is.
 
   python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d
+  python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d dataset.test_images=100
   python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d dataset=photos dataset.root=FOLDER
   python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d callbacks.coding.baselines=[png,webp,jxl_e7]
 """
@@ -17,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from fsar_lab.config.build import build, config_hash
+from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import ConfigError, FsarError
 
-_SETTABLE = ("dataset", "callbacks", "paths")
+_SETTABLE = ("dataset", "callbacks")
 
 
 def split_run(arguments: Sequence[str], program: str) -> tuple[Path, list[str]]:
@@ -34,6 +37,39 @@ def split_run(arguments: Sequence[str], program: str) -> tuple[Path, list[str]]:
     return Path(runs[0]), [a for a in arguments if not a.startswith("run=")]
 
 
+def with_overrides(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+    """A run's configuration with another data set, or other values of its own one; likewise the callbacks.
+
+    Raises:
+        ConfigError: an override that is mistyped, belongs to the model or cannot work with it.
+    """
+    from omegaconf import OmegaConf
+
+    from fsar_lab.config import mistakes, options
+    from fsar_lab.config.compose import compose, to_config
+    from fsar_lab.config.validate import validate
+
+    parsed, problems = mistakes.parse(overrides)
+    foreign = [str(o.input_line) for o in parsed if o.key_or_group.split(".")[0] not in _SETTABLE]
+    if foreign:
+        raise ConfigError(
+            f"{', '.join(foreign)}: an evaluation takes overrides of {' and '.join(_SETTABLE)} only; "
+            "the model is that of the run"
+        )
+    picks = [o for o in parsed if mistakes.is_option(o, options.groups())]
+    values = [o for o in parsed if o not in picks]
+    given = compose([str(o.input_line) for o in picks])
+    picked = {o.key_or_group: getattr(given, o.key_or_group) for o in picks}
+    tree = OmegaConf.structured(dataclasses.replace(config, **picked))
+    if problems := [*problems, *mistakes.wrong_values(values, tree)]:
+        raise ConfigError("\n".join(problems))
+    for o in values:
+        OmegaConf.update(tree, o.key_or_group, o.value(), merge=True)
+    changed = to_config(tree)
+    validate(changed)
+    return changed
+
+
 def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Code a data set with the codec of `run_dir`; the result is also written below `run_dir/evaluations`.
 
@@ -44,21 +80,11 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
     from fsar_lab import run_files
     from fsar_lab.coding import code, to_array
-    from fsar_lab.config.compose import compose
     from fsar_lab.report.tables import print_result
 
     config = run_files.load_config(run_dir)
     if overrides:
-        foreign = [o for o in overrides if o.lstrip("+~").partition("=")[0].split(".")[0] not in _SETTABLE]
-        if foreign:
-            raise ConfigError(
-                f"{', '.join(foreign)}: an evaluation takes overrides of {', '.join(_SETTABLE)} only; "
-                "the model is that of the run"
-            )
-        given = compose(list(overrides), resources=True)
-        own_data = not any(o.startswith("dataset") for o in overrides)
-        dataset_config = config.dataset if own_data else given.dataset
-        config = dataclasses.replace(config, dataset=dataset_config, callbacks=given.callbacks)
+        config = with_overrides(config, overrides)
     compressor = run_files.load_compressor(run_dir)
     dataset = build(config.dataset)
     console = Console(highlight=False)
@@ -72,6 +98,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
         "run": run_dir.name,
         "dataset": dataset.describe(),
         **figures,
+        **run_files.training_facts(run_dir),
         "config_hash": config_hash(config),
         "versions": run_files.versions(),
         "git": run_files.git_state(),

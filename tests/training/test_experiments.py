@@ -135,8 +135,16 @@ def test_evaluation_codes_other_images_and_other_sizes(tiny: list[str], tmp_path
     files = {json.loads(path.read_text())["bytes"] for path in (run_dir / "evaluations").iterdir()}
     assert files == {own["bytes"], other["bytes"]}
 
+    fewer = evaluate(run_dir, ["dataset.test_images=7", "callbacks=none"])  # of the run's own data set
+    assert (fewer["images"], fewer["image_shape"]) == (7, result["image_shape"])
+    assert fewer["train_images"] == result["train_images"]
+
     with pytest.raises(ConfigError, match="prior"):
         evaluate(run_dir, ["prior=uniform"])
+    with pytest.raises(ConfigError, match=r"did you mean dataset\.test_images"):
+        evaluate(run_dir, ["dataset.test_image=7"])
+    with pytest.raises(ConfigError, match="no option 'photo'"):
+        evaluate(run_dir, ["dataset=photo"])
     with pytest.raises(ConfigError, match=r"no config\.yaml there"):
         evaluate(tmp_path / "nothing", [])
     (run_dir / run_files.WEIGHTS).unlink()
