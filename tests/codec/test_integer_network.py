@@ -112,6 +112,31 @@ def test_largest_sums_are_exact() -> None:
     assert np.array_equal(out.numpy().astype(np.int64), reference(layer, x, None))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_wide_layers_have_the_same_bits_in_any_order(threads: int, dtype: torch.dtype) -> None:
+    """Nearly all of 2^24 is used and the partial sums are large; unshifted outputs show every bit."""
+    inputs, limit = 64, 229
+    layer = make_layer("conv", inputs, 96, 3, 1, 1, None)
+    weight = RNG.integers(120, 128, layer.weight.shape).astype(np.int16)
+    weight[:, inputs // 2 :] *= -1
+    zeros = np.zeros(96, np.int32)
+    wide = np.full(96, 32767, np.int16)
+    layer = replace(layer, weight=weight, bias=zeros, shift=zeros.astype(np.uint8), low=-wide, high=wide)
+    bound = np.full(inputs, limit, np.int16)
+    network = IntegerNetwork(-bound, bound, (layer,))
+    check_network(network, "test")
+    assert layer_bound(layer, magnitude(-bound, bound), None) > 0.95 * EXACT
+    x = RNG.integers(limit - 5, limit + 1, (64, 4, 4, inputs))
+    wanted = reference(layer, x, None)
+    assert len(np.unique(wanted)) > 1000
+    engine = NetworkEngine(network, CPU, dtype)
+    for batch in (1, 7, 64):
+        parts = [torch.from_numpy(x[i : i + batch]).to(dtype) for i in range(0, 64, batch)]
+        out = torch.cat(run_batches(engine, parts, threads))
+        assert np.array_equal(out.numpy().astype(np.int64), wanted)
+
+
 def test_proof_refuses_an_overflow() -> None:
     layer = make_layer("conv", 3, 5, 3, 1, 1, None)
     layer = replace(layer, weight=np.full_like(layer.weight, 127))

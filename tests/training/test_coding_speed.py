@@ -48,7 +48,9 @@ def codec(images: NDArray[np.uint8]) -> Codec:
 
 def test_every_batch_size_and_part_is_measured(codec: Codec, images: NDArray[np.uint8]) -> None:
     measured = measure_coding_speed(
-        codec, images, CodingSpeedConfig(batch_sizes=[1, 8, 0], repeats=2, max_images=12, max_seconds=1e6)
+        codec.model,
+        images,
+        CodingSpeedConfig(batch_sizes=[1, 8, 0], repeats=2, max_images=12, max_seconds=1e6),
     )
     table = measured["coding_speed"]
     assert not table["limited"]
@@ -70,7 +72,7 @@ def test_every_batch_size_and_part_is_measured(codec: Codec, images: NDArray[np.
 
 
 def test_parts_add_up(codec: Codec, images: NDArray[np.uint8]) -> None:
-    (row, *_) = measure_coding_speed(codec, images, CodingSpeedConfig(batch_sizes=[0], repeats=1))[
+    (row, *_) = measure_coding_speed(codec.model, images, CodingSpeedConfig(batch_sizes=[0], repeats=1))[
         "coding_speed"
     ]["rows"]
     for side in ("encode", "decode"):
@@ -86,14 +88,16 @@ def test_timed_codec_writes_the_same_bytes(codec: Codec, images: NDArray[np.uint
 
 
 def test_metrics_are_flat_numbers(codec: Codec, images: NDArray[np.uint8]) -> None:
-    metrics = as_metrics(measure_coding_speed(codec, images, CodingSpeedConfig(batch_sizes=[32], repeats=1)))
+    metrics = as_metrics(
+        measure_coding_speed(codec.model, images, CodingSpeedConfig(batch_sizes=[32], repeats=1))
+    )
     assert metrics["coding_speed/threads1_batch32/encode_coder_ms"] > 0
     assert metrics["encode_MBps"] == metrics["coding_speed/threads1_batch32/encode_MBps"]
     assert all(isinstance(value, float) for value in metrics.values())
 
 
 def test_time_limit_leaves_one_measurement_and_says_so(codec: Codec, images: NDArray[np.uint8]) -> None:
-    table = measure_coding_speed(codec, images, CodingSpeedConfig(max_seconds=0.0))["coding_speed"]
+    table = measure_coding_speed(codec.model, images, CodingSpeedConfig(max_seconds=0.0))["coding_speed"]
     assert table["limited"]
     assert all(row["limited"] and row["repeats"] == 1 and row["images"] >= 1 for row in table["rows"])
 
@@ -121,10 +125,10 @@ def test_no_images_and_wrong_images_are_errors(
     codec: Codec, images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CodingError, match="no images"):
-        measure_coding_speed(codec, images[:0], CodingSpeedConfig())
+        measure_coding_speed(codec.model, images[:0], CodingSpeedConfig())
     monkeypatch.setattr(TimedCodec, "decode", lambda self, data: np.zeros_like(images))
     with pytest.raises(LosslessError, match="differ"):
-        measure_coding_speed(codec, images, CodingSpeedConfig(batch_sizes=[0]))
+        measure_coding_speed(codec.model, images, CodingSpeedConfig(batch_sizes=[0]))
 
 
 def test_a_new_process_measures_a_codec_file(codec: Codec, images: NDArray[np.uint8], tmp_path: Path) -> None:
