@@ -25,10 +25,10 @@ Images = NDArray[np.uint8]
 Say = Callable[[str], None]
 
 
-def to_array(source: ImageSource, count: int | None = None) -> Images:
-    """Images of a source as uint8 [N, H, W, 3]; the first `count`, or all."""
+def to_array(source: ImageSource) -> Images:
+    """All images of a source as uint8 [N, H, W, 3]."""
     parts = [batch.permute(0, 2, 3, 1).numpy() for batch in batches(source, 1024)]
-    return np.ascontiguousarray(np.concatenate(parts)[:count])
+    return np.ascontiguousarray(np.concatenate(parts))
 
 
 def code(

@@ -80,7 +80,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
     from fsar_lab import run_files
     from fsar_lab.coding import code, to_array
-    from fsar_lab.report.tables import print_result
+    from fsar_lab.report.tables import print_result, saying
 
     config = run_files.load_config(run_dir)
     if overrides:
@@ -89,9 +89,9 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     dataset = build(config.dataset)
     console = Console(highlight=False)
     console.print(dataset.describe())
-    images = to_array(dataset.test, config.dataset.test_images)
-    with console.status("coding") as status:
-        figures = code(compressor, run_dir / run_files.CODEC, images, config.callbacks, status.update)
+    with saying(console) as say:
+        codec = run_dir / run_files.CODEC
+        figures = code(compressor, codec, to_array(dataset.test), config.callbacks, say)
     result = {
         "status": "ok",
         "name": config.name,

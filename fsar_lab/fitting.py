@@ -36,7 +36,7 @@ NORMALISATION_IMAGES = 4096  # seen again at the end to set the batch-norm stati
 
 @dataclasses.dataclass
 class Fitted:
-    """A trained compressor (evaluation mode, CPU); `facts` are `train_images` and `train_seconds`."""
+    """A trained compressor (evaluation mode, CPU); `facts`: images, seconds and threads of the training."""
 
     compressor: Compressor
     facts: dict[str, Any]
@@ -47,7 +47,7 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     """Train the model of `config`, go on with its checkpoint, or take it from `run_dir` if it is finished.
 
     Raises:
-        TrainingError: the loss is not finite, memory ran out, or the checkpoint does not fit.
+        TrainingError: the loss is not finite, memory ran out, the checkpoint does not fit, or Ctrl-C.
     """
     training = config.trainer
     if facts := training_facts(run_dir):
@@ -84,10 +84,14 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
         logger=loggers,
     )
     data = _Data(config, dataset, steps)
-    with memory_remedy(config), checkpoint_remedy(resume):
-        trainer.fit(lit, datamodule=data, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        with memory_remedy(config), checkpoint_remedy(resume):
+            trainer.fit(lit, datamodule=data, ckpt_path=resume, weights_only=True)
+    except SystemExit:  # Lightning's way to end after Ctrl-C
+        if not trainer.interrupted:
+            raise
+        said = f"interrupted at step {trainer.global_step} of {steps}"
+        raise TrainingError(f"{said}; the same command goes on from the last checkpoint") from None
     if training.ema_decay:
         averaging.on_train_end(trainer, lit)  # not called if the checkpoint was of the last step already
     compressor = lit.model.cpu()
@@ -97,6 +101,7 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     facts = {
         "train_images": throughput.train_images,
         "train_seconds": round(throughput.train_seconds, 3),
+        "train_threads": torch.get_num_threads(),
     }
     if trainer.is_global_zero:
         save_weights(run_dir, compressor, facts)

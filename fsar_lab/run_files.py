@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -130,7 +129,7 @@ def versions() -> dict[str, str]:
     """Versions of what decides a run."""
     packages = ("fsar_lab", "torch", "lightning", "hydra-core", "numpy", "wandb")
     found = {name: metadata.version(name) for name in packages if _installed(name)}
-    return {"python": platform.python_version(), **found, "threads": str(torch.get_num_threads())}
+    return {"python": platform.python_version(), **found}
 
 
 def _installed(name: str) -> bool:

@@ -50,7 +50,7 @@ def experiment(
     from fsar_lab.export import export
     from fsar_lab.fitting import fit, sample_images
     from fsar_lab.loggers import first_process, quiet_console
-    from fsar_lab.report.tables import print_result
+    from fsar_lab.report.tables import print_result, saying
 
     console = Console(highlight=False, quiet=not first_process())
     quiet_console()
@@ -62,12 +62,11 @@ def experiment(
         return {}
     facts |= {"parameters": count_parameters(fitted.compressor), **fitted.facts}
     calibration = sample_images(dataset, config.callbacks.coding.calibration_images, config.seed + 1)
-    with console.status("making the integer model"):
-        model = export(fitted.compressor, calibration, {**facts, "data": dataset.describe()})
-        model.save(run_dir / run_files.CODEC)
-    images = to_array(dataset.test, config.dataset.test_images)
-    with console.status("coding") as status:
-        figures = code(fitted.compressor, run_dir / run_files.CODEC, images, config.callbacks, status.update)
+    codec, images = run_dir / run_files.CODEC, to_array(dataset.test)
+    with saying(console) as say:
+        say("making the integer model")
+        export(fitted.compressor, calibration, {**facts, "data": dataset.describe()}).save(codec)
+        figures = code(fitted.compressor, codec, images, config.callbacks, say)
     result = {"status": "ok", **figures, **facts}
     path = run_files.write_result(run_dir, result)
     for logger in loggers:

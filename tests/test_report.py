@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from fsar_lab import report
+from fsar_lab.report.tables import saying
 
 
 def row(codec: str, bpd: float, size: int) -> dict[str, Any]:
@@ -116,3 +117,12 @@ def test_classical_codecs_alone(result: dict[str, Any]) -> None:
     Console(file=stream, width=120, color_system=None).print(report.baselines_table(rows))
     assert "7 images" in stream.getvalue() and "The png codec" in stream.getvalue()
     assert report.baselines_table([]).row_count == 0
+
+
+def test_what_is_being_done_is_also_shown_without_a_terminal() -> None:
+    for terminal in (False, True):
+        text = io.StringIO()
+        with saying(Console(file=text, force_terminal=terminal, width=80)) as say:
+            say("coding [64] images")
+        assert ("\x1b" in text.getvalue()) == terminal
+        assert terminal or text.getvalue() == "coding [64] images ...\n"

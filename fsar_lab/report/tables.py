@@ -1,8 +1,9 @@
-"""Results on the console (rich)."""
+"""Results, and what is being done to get them, on the console (rich)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich import box
@@ -40,6 +41,16 @@ def print_result(result: Result, console: Console | None = None) -> None:
     console.print(parts_table(result))
     for note in content.notes(result):
         console.print(f"[bold yellow]Note:[/] {escape(note)}", highlight=False)
+
+
+@contextmanager
+def saying(console: Console) -> Iterator[Callable[[str], None]]:
+    """Gives a function to tell what is being done: a moving line on a terminal, plain lines elsewhere."""
+    if console.is_terminal:
+        with console.status("") as status:
+            yield lambda text: status.update(escape(text))
+    else:
+        yield lambda text: console.print(f"{text} ...", markup=False, highlight=False)
 
 
 def _table(

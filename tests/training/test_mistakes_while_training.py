@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,6 +92,26 @@ def test_an_absurd_learning_rate_on_the_command_line(
     assert "try a lower optimizer.lr" in message
     (run_dir,) = (tmp_path / "outputs").iterdir()
     assert json.loads((run_dir / run_files.RESULT).read_text())["status"] == "failed"
+
+
+def test_an_interruption_says_how_to_go_on(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Lit.training_step
+
+    def interrupted(self: Lit, batch: Tensor, batch_idx: int) -> Tensor:
+        if self.global_step == 3:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Lit, "training_step", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(TrainingError, match="interrupted at step 3 of 40; the same command goes on"):
+            main(compose(tiny), tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones
+    assert json.loads((tmp_path / run_files.RESULT).read_text())["status"] == "failed"
 
 
 @pytest.mark.parametrize(
