@@ -57,6 +57,8 @@ def experiment(
     dataset = build(config.dataset)
     console.print(dataset.describe())
     console.print(f"run directory: {run_dir}")
+    if run_files.training_facts(run_dir):
+        console.print("trained already; trainer.resume=false would begin anew")
     fitted = fit(config, run_dir, dataset, loggers)
     if not fitted.is_global_zero:  # the other ranks have nothing left to do
         return {}
