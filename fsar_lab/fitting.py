@@ -103,6 +103,8 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
         "train_seconds": round(throughput.train_seconds, 3),
         "train_threads": torch.get_num_threads(),
     }
+    if (share := trainer.callback_metrics.get("train/share_outside")) is not None:
+        facts["train_share_outside"] = round(float(share), 4)  # of forward and backward, last steps
     if trainer.is_global_zero:
         save_weights(run_dir, compressor, facts)
     return Fitted(compressor.eval(), facts, trainer.is_global_zero)
