@@ -59,7 +59,7 @@ def test_training_commands(command: str, monkeypatch: pytest.MonkeyPatch, tmp_pa
             [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True
         )
         assert done.returncode == 0 and "prior" in done.stdout, done.stderr
-    elif arguments and arguments[0].startswith("run="):  # the run does not exist here, and that is all that may be wrong
+    elif arguments and arguments[0].startswith("run="):  # wrong here is only that there is no such run
         pytest.importorskip("hydra")
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True
