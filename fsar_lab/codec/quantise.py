@@ -46,7 +46,7 @@ class Options:
             corrected later and need the rest.
     """
 
-    weight_bits: int = 10  # 8 cost 1.04 %, 9 0.21 %, 10 0.15 %, 12 0.44 % of the bpd of a trained shallow_c32
+    weight_bits: int = 10  # what 8 to 12 bits cost: docs/RESULTS.md
     margin: float = 1.1
     fill: float = 0.95
 
