@@ -66,7 +66,7 @@ def reached(model: Compressor, loss: Tensor) -> set[str]:
         (["quantizer=vqvae"], {"analysis", "synthesis", "coder"}, {"prior"}),
         (["prior=uniform"], {"analysis", "synthesis", "coder"}, None),
     ],
-    ids=str,
+    ids=["default", "contexts", "rate_aware", "gaussian", "vqvae", "uniform"],  # sets have no fixed order
 )
 def test_gradients_reach_what_the_method_says(
     overrides: list[str], pixels: set[str], latents: set[str]
