@@ -13,28 +13,16 @@ belongs to the model stays as it is.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fsar_lab.config.app import run_on_finished
 from fsar_lab.config.build import build, config_hash
 from fsar_lab.config.schema import TrainConfig
-from fsar_lab.errors import ConfigError, FsarError
+from fsar_lab.errors import ConfigError
 
 _SETTABLE = ("dataset", "callbacks")
-
-
-def split_run(arguments: Sequence[str], program: str) -> tuple[Path, list[str]]:
-    """`run=DIRECTORY` and the other arguments.
-
-    Raises:
-        ConfigError: no run given.
-    """
-    runs = [a.partition("=")[2] for a in arguments if a.startswith("run=")]
-    if len(runs) != 1 or not runs[0]:
-        raise ConfigError(f"name one finished run: python -m fsar_lab.{program} run=DIRECTORY (see --help)")
-    return Path(runs[0]), [a for a in arguments if not a.startswith("run=")]
 
 
 def with_overrides(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
@@ -111,18 +99,5 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def main() -> None:
-    """Command line."""
-    arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return
-    try:
-        evaluate(*split_run(arguments, "evaluate"))
-    except FsarError as error:
-        print(f"fsar_lab: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-
-
 if __name__ == "__main__":
-    main()
+    run_on_finished("evaluate", __doc__, evaluate)

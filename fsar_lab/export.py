@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.prior import PriorTables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
-from fsar_lab.errors import ConfigError, ExportError, FsarError
+from fsar_lab.errors import ConfigError, ExportError
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
 from fsar_lab.models.compressor import Compressor
@@ -190,25 +189,15 @@ def export_run(run_dir: Path) -> Path:
     return path
 
 
-def main() -> None:
-    """Command line."""
-    from fsar_lab.evaluate import split_run
-
-    arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return
-    try:
-        run_dir, rest = split_run(arguments, "export")
-        if rest:
-            raise ConfigError(f"{' '.join(rest)}: export takes run=DIRECTORY and nothing else")
-        path = export_run(run_dir)
-    except FsarError as error:
-        print(f"fsar_lab: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+def _command(run_dir: Path, overrides: list[str]) -> None:
+    if overrides:
+        raise ConfigError(f"{' '.join(overrides)}: export takes run=DIRECTORY and nothing else")
+    path = export_run(run_dir)
     model = CodecModel.load(path)
     print(f"{path}: model {model.id.hex()}, {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    main()
+    from fsar_lab.config.app import run_on_finished
+
+    run_on_finished("export", __doc__, _command)

@@ -60,6 +60,38 @@ def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
     hydra.main(version_base="1.3", config_path=str(config_dir), config_name="train")(job)()
 
 
+def run_on_finished(program: str, help_text: str | None, task: Callable[[Path, list[str]], object]) -> None:
+    """The command line `python -m fsar_lab.<program> run=DIRECTORY [key=value ...]`.
+
+    Without arguments or with --help it prints `help_text`; an FsarError ends it with exit code 2.
+
+    Args:
+        program: Name of the module.
+        help_text: What --help shows.
+        task: Called with the run directory and the other arguments.
+    """
+    arguments = sys.argv[1:]
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(help_text)
+        return
+    try:
+        task(*split_run(arguments, program))
+    except FsarError as error:
+        _stop(error)
+
+
+def split_run(arguments: Sequence[str], program: str) -> tuple[Path, list[str]]:
+    """`run=DIRECTORY` and the other arguments.
+
+    Raises:
+        ConfigError: No run, or several.
+    """
+    runs = [a.partition("=")[2] for a in arguments if a.startswith("run=")]
+    if len(runs) != 1 or not runs[0]:
+        raise ConfigError(f"name one finished run: python -m fsar_lab.{program} run=DIRECTORY (see --help)")
+    return Path(runs[0]), [a for a in arguments if not a.startswith("run=")]
+
+
 def check_command_line(arguments: Sequence[str], config_dir: Path = CONFIG_DIR) -> None:
     """Compose and validate what a command line asks for; for a sweep, its first jobs.
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from fsar_lab import run_files
+from fsar_lab.config.app import split_run
 from fsar_lab.config.compose import compose
 from fsar_lab.data.fake import Fake
 from fsar_lab.errors import ConfigError, FsarError
-from fsar_lab.evaluate import evaluate, split_run
+from fsar_lab.evaluate import evaluate
 from fsar_lab.train import main
 
 # Issue 2, section 4.
