@@ -5,21 +5,23 @@ PIP_ARGS ?=
 WORKERS ?= auto
 DEMO_ARGS ?=
 TEST_ARGS ?=
+BENCH_ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
 EXTRAS := train,bench,report,dev
 ENVIRONMENT := $(VENV)/.environment
 INSTALLED := $(VENV)/.installed
+PEERS := $(VENV)/.peers
 BUILT := $(VENV)/.built
 
-C_SOURCES := $(wildcard setup.py entropy_c/*.py entropy_c/include/*.h entropy_c/src/*.c entropy_c/src/*.h)
+C_SOURCES := $(wildcard setup.py entropy_c/*.py entropy_c/include/*.h entropy_c/src/*.c entropy_c/src/*.h entropy_c/src/*.inc)
 C_FORMATTED := $(wildcard $(addprefix entropy_c/,$(foreach d,include src tests fuzz bench,$(d)/*.c $(d)/*.h)))
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help doctor install build demo test test-all test-c lint format type bench clean distclean
+.PHONY: help doctor install build demo test test-all test-c lint format type bench bench-entropy fuzz fuzz-long clean distclean
 
 help:
 	@echo "fsar_lab: fast, learned, lossless image compression"
@@ -30,11 +32,13 @@ help:
 	@echo "  make doctor     check Python, venv, compiler and disk; print what to install if something is missing"
 	@echo "  make install    make $(VENV) with the pinned dependencies"
 	@echo "  make build      install, and build the C entropy coder"
-	@echo "  make test-all   every test, and test-c"
-	@echo "  make test-c     the C tests under address and undefined-behaviour sanitizers"
+	@echo "  make test-all   every test, test-c, and the C tests for 64-bit ARM where a cross compiler and qemu are"
+	@echo "  make test-c     the C tests, also under address and undefined-behaviour sanitizers"
+	@echo "  make fuzz       libFuzzer on the C library, FUZZ_SECONDS=60 (needs clang)   (make fuzz-long: an hour)"
 	@echo "  make lint       ruff, clang-format, C warnings as errors        (make format: repair what can be)"
 	@echo "  make type       mypy --strict"
 	@echo "  make bench      speed of the entropy coder and of the classical codecs, on this machine"
+	@echo "  make bench-entropy  the entropy coder alone, beside other entropy coders from PyPI"
 	@echo "  make clean      remove builds and caches (runs and data stay)   (make distclean: $(VENV) too)"
 	@echo
 	@echo "  PYTHON=python3.12          interpreter for $(VENV): 3.11, 3.12 or 3.13 (default: the first one found)"
@@ -87,12 +91,23 @@ test: $(BUILT)
 test-all: $(BUILT)
 	$(PYTEST) $(TEST_ARGS)
 	@$(MAKE) --no-print-directory test-c
+	@$(MAKE) --no-print-directory -C entropy_c test-aarch64
 
 test-c:
 	$(MAKE) -C entropy_c test
 
-bench: $(BUILT)
-	$(PY) scripts/bench_entropy.py
+fuzz fuzz-long:
+	$(MAKE) -C entropy_c $@
+
+# Without the peers the benchmark still runs: their rows then say that they are not installed.
+$(PEERS): $(INSTALLED)
+	$(PY) -m pip install --disable-pip-version-check -q $(PIP_ARGS) -c constraints.txt --no-build-isolation -e '.[peers]' \
+	  && touch $@ || echo "the peers could not be installed: benchmark without them"
+
+bench-entropy: $(BUILT) $(PEERS)
+	$(PY) scripts/bench_entropy.py $(BENCH_ARGS)
+
+bench: bench-entropy
 	$(PY) scripts/bench_baselines.py
 
 lint: $(INSTALLED)

@@ -6,8 +6,36 @@ from pathlib import Path
 
 import cffi
 
-SOURCES = ["coder.c", "tables.c", "indexed.c", "fsar.c", "pixels_model.c", "pixels.c"]
-HEADERS = ["include/entropy_c.h", "src/rans.h", "src/models.h"]
+_SOURCE_FOLDER = Path(__file__).resolve().parent / "src"
+
+SOURCES = [
+    "coder.c",
+    "compact.c",
+    "counts.c",
+    "describe.c",
+    "dispatch.c",
+    "escapes.c",
+    "fsar.c",
+    "fsar_model.c",
+    "geometry.c",
+    "indexed.c",
+    "kernels_avx2.c",
+    "kernels_neon.c",
+    "kernels_scalar.c",
+    "kernels_sse4.c",
+    "lanes.c",
+    "merge.c",
+    "merge_rows.c",
+    "pixels.c",
+    "pixels_model.c",
+    "rows.c",
+    "serial.c",
+    "stack.c",
+    "tables.c",
+    "tans.c",
+    "tans_model.c",
+]
+HEADERS = ["include/entropy_c.h", *(f"src/{path.name}" for path in sorted(_SOURCE_FOLDER.glob("*.[hi]*")))]
 # Portable code: no -march=native, no -ffast-math.
 FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden"]
 

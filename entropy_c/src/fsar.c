@@ -1,191 +1,242 @@
 /* Latents whose tables are chosen by neighbours already decoded (finite-state autoregression). */
-#include <stdlib.h>
-
+#include "geometry.h"
+#include "lanes.h"
 #include "models.h"
 
-static const uint16_t outside[EC_LANES]; /* state 0 of every lane */
+#define TILE 64 /* steps encoded at a time: their ids take 8 KiB of stack */
 
-int ec_fsar_create(const ec_tables *tables, const int32_t *offsets, uint32_t order, uint32_t groups,
-                   ec_fsar **out) {
-    *out = NULL;
-    if (order > EC_MAX_ORDER || groups < 1) return EC_ERR_ARGUMENT;
-    for (uint32_t i = 0; i < order; i++) {
-        const int32_t *o = offsets + 3 * i;
-        if (!(o[0] < 0 || (o[0] == 0 && (o[1] < 0 || (o[1] == 0 && o[2] < 0))))) return EC_ERR_CAUSALITY;
+/* The history of one group of lanes. */
+static ec_geometry plan(const ec_fsar *model, int wave, uint32_t lanes, uint32_t height, uint32_t width) {
+    ec_span span = {0};
+    for (uint32_t i = 0; i < model->order; i++)
+        if ((uint32_t)(-(int64_t)model->offsets[i][0]) < model->groups) /* else always outside */
+            ec_span_add(&span, model->offsets[i][1], model->offsets[i][2], height, width);
+    if (wave && span.down > 0) return (ec_geometry){0};
+    return ec_plan(&span, wave, lanes, model->groups, height, width, 1);
+}
+
+/* Where the neighbours of a group's symbols are. */
+static void find_taps(const ec_fsar *model, const ec_geometry *g, uint32_t group, ec_reach *reach) {
+    for (uint32_t i = 0; i < model->order; i++) {
+        const int32_t *o = model->offsets[i];
+        reach[i].outside = (int64_t)group + o[0] < 0 || !ec_is_near(o[1], o[2], g->height, g->width);
+        if (reach[i].outside) continue;
+        const ptrdiff_t rows = g->wave ? (ptrdiff_t)g->lag : (ptrdiff_t)g->row;
+        const ptrdiff_t steps = o[0] * (ptrdiff_t)g->plane + o[1] * rows + o[2];
+        reach[i].back = -(steps * (ptrdiff_t)g->pitch + (g->wave ? o[1] : 0));
     }
-    uint64_t needed = groups;
-    for (uint32_t i = 0; i < order && needed <= tables->count; i++) needed *= (uint64_t)tables->symbols + 1;
-    if (needed != tables->count) return EC_ERR_TABLE;
-    ec_fsar *model = calloc(1, sizeof *model);
-    if (model == NULL) return EC_ERR_MEMORY;
-    model->tables = tables;
-    model->order = order;
-    model->groups = groups;
-    if (order > 0) memcpy(model->offsets, offsets, order * sizeof model->offsets[0]);
-    *out = model;
+}
+
+static size_t positions_of(const ec_fsar *model, uint32_t height, uint32_t width) {
+    return (size_t)model->groups * height * width;
+}
+
+/* Copies the last lanes' columns to before lane 0, where the rows below find them: column -k from column n -
+ * k, which is itself a copy if the neighbours reach further up than there are lanes. */
+static void copy_wrap(const ec_geometry *g, size_t step, size_t steps, uint16_t *history) {
+    for (size_t i = 0; i < steps; i++)
+        for (size_t k = 1; k <= g->wrap; k++)
+            history[(step + i + g->skew) * g->pitch + g->wrap - k] =
+                history[(step + i) * g->pitch + g->wrap + g->lanes - k];
+}
+
+/* indices to states: [lanes] images, or the rows of one. */
+static void fill_history(const ec_fsar *model, const ec_geometry *g, const uint16_t *indices,
+                         uint16_t *history) {
+    const size_t positions = positions_of(model, g->height, g->width);
+    for (size_t group = 0; group < model->groups; group++) {
+        for (uint32_t row = 0; row < g->height; row++) {
+            const uint16_t *from[EC_LANES];
+            uint16_t *to = history + ec_row_step(g, group, row) * g->pitch + g->wrap + ec_row_lane(g, row);
+            from[0] = indices + (group * g->height + row) * g->width;
+            if (g->wave) {
+                for (size_t i = 0; i < g->width; i++) to[i * g->pitch] = (uint16_t)(from[0][i] + 1);
+                continue;
+            }
+            for (uint32_t lane = 1; lane < g->lanes; lane++) from[lane] = from[lane - 1] + positions;
+            ec_weave16(from, g->lanes, g->width, 1, to, g->pitch);
+        }
+        if (g->wave) copy_wrap(g, g->lead + group * g->plane, g->end, history);
+    }
+}
+
+static void read_history(const ec_fsar *model, const ec_geometry *g, const uint16_t *history,
+                         uint16_t *indices) {
+    const size_t positions = positions_of(model, g->height, g->width);
+    for (size_t group = 0; group < model->groups; group++)
+        for (uint32_t row = 0; row < g->height; row++) {
+            uint16_t *to[EC_LANES];
+            const uint16_t *from =
+                history + ec_row_step(g, group, row) * g->pitch + g->wrap + ec_row_lane(g, row);
+            to[0] = indices + (group * g->height + row) * g->width;
+            if (g->wave) {
+                for (size_t i = 0; i < g->width; i++) to[0][i] = (uint16_t)(from[i * g->pitch] - 1);
+                continue;
+            }
+            for (uint32_t lane = 1; lane < g->lanes; lane++) to[lane] = to[lane - 1] + positions;
+            ec_unweave16(from, g->pitch, g->lanes, g->width, 1, to);
+        }
+}
+
+/* The steps of a run in one lane alone: vectors would only add latency. */
+static int encode_one(const ec_fsar *model, uint32_t group, const ec_reach *reach, const uint16_t *here,
+                      size_t pitch, size_t steps, uint32_t *x, uint8_t **out) {
+    const ec_tables *t = model->tables;
+    for (here += steps * pitch; steps-- > 0;) {
+        here -= pitch;
+        uint32_t states[EC_MAX_ORDER];
+        for (uint32_t i = 0; i < model->order; i++) states[i] = reach[i].outside ? 0 : here[-reach[i].back];
+        const uint32_t table = ec_fsar_table(model, group, states);
+        ec_interval place = ec_interval_of(t, table, *here - 1u);
+        if (place.count == 0 && !ec_push_escapes(t, 1, &table, here, 1, x, &place.start, &place.count, out))
+            return EC_ERR_SYMBOL;
+        *x = ec_push(*x, place, t->bits, out);
+    }
     return EC_OK;
 }
 
-void ec_fsar_free(ec_fsar *model) { free(model); }
+static int encode(ec_encoder *e, const ec_fsar *model, const ec_geometry *g, const uint16_t *history) {
+    const ec_tables *t = model->tables;
+    uint32_t x[EC_LANES];
+    uint32_t ids[TILE * EC_LANES];
+    memcpy(x, e->state, sizeof x);
+    uint8_t *out = e->buffer + e->position;
+    for (uint32_t group = model->groups; group-- > 0;) {
+        ec_reach reach[EC_MAX_ORDER];
+        find_taps(model, g, group, reach);
+        const uint16_t *plane = history + (g->lead + group * g->plane) * g->pitch + g->wrap;
+        ec_run run = {g->end, 0, 0};
+        while (ec_previous_run(g, &run)) {
+            if (run.mask == 1) {
+                const int status = encode_one(model, group, reach, plane + run.first * g->pitch, g->pitch,
+                                              run.steps, x, &out);
+                if (status != EC_OK) return status;
+                continue;
+            }
+            for (size_t end = run.steps; end > 0;) {
+                const size_t count = (end - 1) % TILE + 1;
+                const uint16_t *here = plane + (run.first + end - count) * g->pitch;
+                t->kernels->fsar_ids(model, group, reach, here, g->pitch, count, ids);
+                const int status = t->kernels->encode(t, ids, here, g->pitch, 1, count, run.mask, x, &out);
+                if (status != EC_OK) return status;
+                end -= count;
+            }
+        }
+    }
+    e->position = (size_t)(out - e->buffer);
+    memcpy(e->state, x, sizeof x);
+    return EC_OK;
+}
 
-/* Symbols of one image, or 0 if the sizes are beyond any array (which every caller refuses). */
-static size_t positions_of(const ec_fsar *model, uint32_t height, uint32_t width) {
-    const uint64_t plane = (uint64_t)height * width;
-    const uint64_t limit = (uint64_t)(SIZE_MAX / 256) / model->groups;
-    return plane > limit ? 0 : (size_t)(plane * model->groups);
+static int decode(ec_decoder *d, const ec_fsar *model, const ec_geometry *g, uint16_t *history) {
+    const ec_kernels *kernels = model->tables->kernels;
+    uint32_t x[EC_LANES];
+    ec_reader reader;
+    memcpy(x, d->state, sizeof x);
+    ec_reader_init(&reader, d);
+    for (uint32_t group = 0; group < model->groups; group++) {
+        ec_reach reach[EC_MAX_ORDER];
+        find_taps(model, g, group, reach);
+        const size_t first = g->lead + group * g->plane;
+        ec_run run = {0, 0, 0};
+        while (ec_next_run(g, &run)) {
+            /* A wave's lane 0 reads what lane n - 1 coded more than `skew` steps before. */
+            const size_t most = g->wave ? g->skew + 1 : run.steps;
+            for (size_t done = 0; done < run.steps; done += most) {
+                const size_t count = run.steps - done < most ? run.steps - done : most;
+                const size_t step = first + run.first + done;
+                const int status =
+                    kernels->fsar_decode(model, group, reach, history + step * g->pitch + g->wrap, g->pitch,
+                                         count, run.mask, x, &reader);
+                if (status != EC_OK) return status;
+                if (g->wave) copy_wrap(g, step, count, history);
+            }
+        }
+    }
+    return ec_reader_done(&reader, x, d);
+}
+
+static int symbols_fit(const uint16_t *symbols, size_t count, uint32_t limit) {
+    uint16_t most = 0;
+    for (size_t i = 0; i < count; i++) most = symbols[i] > most ? symbols[i] : most;
+    return count == 0 || most < limit;
 }
 
 size_t ec_fsar_scratch(const ec_fsar *model, uint32_t lanes, uint32_t height, uint32_t width) {
-    return sizeof(uint16_t) * lanes * positions_of(model, height, width);
+    if (height == 0 || width == 0) return 0;
+    const ec_geometry batch = plan(model, 0, lanes, height, width);
+    return batch.size * sizeof(uint16_t);
 }
 
-/* The neighbours of row `row` of group `group`. */
-static inline void row_spans(const ec_fsar *model, uint32_t group, uint32_t row, uint32_t height,
-                             uint32_t width, ec_span *spans) {
-    for (uint32_t i = 0; i < model->order; i++) {
-        const int32_t *o = model->offsets[i];
-        const int64_t g = (int64_t)group + o[0];
-        const int64_t r = (int64_t)row + o[1];
-        const int inside = g >= 0 && r >= 0 && r < (int64_t)height;
-        const int64_t back = inside ? -(((int64_t)o[0] * height + o[1]) * (int64_t)width + o[2]) : 0;
-        spans[i] = ec_make_span(inside, o[2], width, (size_t)back);
+size_t ec_fsar_wave_scratch(const ec_fsar *model, uint32_t lanes, uint32_t height, uint32_t width) {
+    if (height == 0 || width == 0) return 0;
+    const ec_geometry wave = plan(model, 1, lanes, height, width);
+    return wave.size * sizeof(uint16_t);
+}
+
+static int encode_all(ec_encoder *encoders, size_t groups, int wave, const ec_fsar *model,
+                      const uint16_t *indices, uint32_t height, uint32_t width, uint16_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    uint32_t lanes = 0;
+    ec_geometry g = {0};
+    for (size_t i = 0; i < groups; i++) {
+        ec_encoder *e = encoders + i;
+        if (e->lanes != lanes) { /* the last group, at most */
+            lanes = e->lanes;
+            g = plan(model, wave, lanes, height, width);
+            if (g.size == 0) return EC_ERR_ARGUMENT;
+            memset(scratch, 0, g.size * sizeof *scratch);
+        }
+        const size_t positions = positions_of(model, height, width);
+        const size_t images = wave ? 1 : lanes;
+        const size_t bound = wave ? ec_encode_bound(1, positions) : ec_encode_bound(lanes, positions);
+        if (bound > e->position) return EC_ERR_CAPACITY;
+        if (!symbols_fit(indices, images * positions, model->tables->symbols)) return EC_ERR_SYMBOL;
+        fill_history(model, &g, indices, scratch);
+        const int status = encode(e, model, &g, scratch);
+        if (status != EC_OK) return status;
+        indices += images * positions;
     }
-}
-
-/* Table of the symbol at `symbols` (column `column` of its row), all earlier symbols being known. */
-static inline uint32_t table_of(const ec_span *spans, uint32_t order, uint32_t radix, uint32_t group,
-                                uint32_t column, const uint16_t *symbols) {
-    uint32_t id = group;
-    for (uint32_t i = 0; i < order; i++) {
-        const uint32_t state = ec_covers(&spans[i], column) ? symbols[-(ptrdiff_t)spans[i].back] + 1u : 0;
-        id = id * radix + state;
-    }
-    return id;
-}
-
-int ec_fsar_table_ids(const ec_fsar *model, const uint16_t *indices, size_t images, uint32_t height,
-                      uint32_t width, uint32_t *out) {
-    const uint32_t symbols = model->tables->symbols;
-    const size_t positions = positions_of(model, height, width);
-    if (positions == 0 && height > 0 && width > 0) return EC_ERR_ARGUMENT;
-    for (size_t i = 0; i < images * positions; i++)
-        if (indices[i] >= symbols) return EC_ERR_SYMBOL;
-    for (size_t image = 0; image < images; image++)
-        for (uint32_t group = 0; group < model->groups; group++)
-            for (uint32_t row = 0; row < height; row++) {
-                ec_span spans[EC_MAX_ORDER];
-                row_spans(model, group, row, height, width, spans);
-                for (uint32_t column = 0; column < width; column++)
-                    *out++ = table_of(spans, model->order, symbols + 1, group, column, indices++);
-            }
     return EC_OK;
 }
 
-/* Pairs [columns][lanes] of one run within a row; `symbols` points at the run in the first lane. Returns 0 if
- * a symbol cannot be coded. Symbols were checked to be below K, so every id is a table of the model. */
-static inline int prepare(const ec_tables *tables, uint32_t order, const ec_span *spans, uint32_t group,
-                          uint32_t column, uint32_t columns, const uint16_t *symbols, size_t lane_stride,
-                          uint32_t lanes, uint32_t *pairs) {
-    uint32_t least = UINT32_MAX;
-    for (uint32_t lane = 0; lane < lanes; lane++) {
-        const uint16_t *s = symbols + lane * lane_stride;
-        for (uint32_t i = 0; i < columns; i++) {
-            const uint32_t id = table_of(spans, order, tables->symbols + 1, group, column + i, s + i);
-            const uint32_t pair = ec_symbol_pair(tables, id, s[i]);
-            least = pair < least ? pair : least;
-            pairs[i * lanes + lane] = pair;
+static int decode_all(ec_decoder *decoders, size_t groups, int wave, const ec_fsar *model, uint32_t height,
+                      uint32_t width, uint16_t *indices, uint16_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    uint32_t lanes = 0;
+    ec_geometry g = {0};
+    for (size_t i = 0; i < groups; i++) {
+        ec_decoder *d = decoders + i;
+        if (d->lanes != lanes) {
+            lanes = d->lanes;
+            g = plan(model, wave, lanes, height, width);
+            if (g.size == 0) return EC_ERR_ARGUMENT;
+            memset(scratch, 0, g.size * sizeof *scratch);
         }
+        const int status = decode(d, model, &g, scratch);
+        if (status != EC_OK) return status;
+        read_history(model, &g, scratch, indices);
+        indices += (wave ? 1 : lanes) * positions_of(model, height, width);
     }
-    return least >= EC_LOW;
-}
-
-int ec_encode_fsar(ec_encoder *encoder, const ec_fsar *model, const uint16_t *indices, uint32_t height,
-                   uint32_t width) {
-    const ec_tables *tables = model->tables;
-    const uint32_t lanes = encoder->lanes;
-    const size_t positions = positions_of(model, height, width);
-    if (positions == 0) return height == 0 || width == 0 ? EC_OK : EC_ERR_ARGUMENT;
-    if (ec_encode_bound(lanes, positions) > encoder->position) return EC_ERR_CAPACITY;
-    for (size_t i = 0; i < lanes * positions; i++)
-        if (indices[i] >= tables->symbols) return EC_ERR_SYMBOL;
-
-    uint32_t x[EC_LANES];
-    uint32_t pairs[EC_TILE * EC_LANES];
-    memcpy(x, encoder->state, sizeof x);
-    uint8_t *out = encoder->buffer + encoder->position;
-    for (uint32_t group = model->groups; group-- > 0;)
-        for (uint32_t row = height; row-- > 0;) {
-            const uint16_t *symbols = indices + ((size_t)group * height + row) * width;
-            ec_span spans[EC_MAX_ORDER];
-            row_spans(model, group, row, height, width, spans);
-            for (uint32_t end = width; end > 0;) {
-                const uint32_t count = (end - 1) % EC_TILE + 1;
-                const uint32_t first = end - count;
-                const uint16_t *run = symbols + first;
-                const int ok =
-                    model->order == 1
-                        ? prepare(tables, 1, spans, group, first, count, run, positions, lanes, pairs)
-                    : model->order == 2
-                        ? prepare(tables, 2, spans, group, first, count, run, positions, lanes, pairs)
-                        : prepare(tables, model->order, spans, group, first, count, run, positions, lanes,
-                                  pairs);
-                if (!ok) return EC_ERR_SYMBOL;
-                out = lanes == EC_LANES ? ec_put(pairs, count, EC_LANES, tables->bits, x, out)
-                                        : ec_put(pairs, count, lanes, tables->bits, x, out);
-                end = first;
-            }
-        }
-    encoder->position = (size_t)(out - encoder->buffer);
-    memcpy(encoder->state, x, sizeof x);
     return EC_OK;
 }
 
-/* `states` holds symbol + 1 of everything decoded so far, [position][lane]. */
-static inline int decode(int kind, uint32_t lanes, ec_decoder *decoder, const ec_fsar *model, uint32_t height,
-                         uint32_t width, uint16_t *indices, uint16_t *states) {
-    const ec_tables *tables = model->tables;
-    const uint32_t radix = tables->symbols + 1;
-    const uint32_t order = model->order;
-    const size_t positions = (size_t)model->groups * height * width;
-    uint32_t x[EC_LANES];
-    uint32_t ids[EC_LANES];
-    uint16_t got[EC_LANES];
-    ec_reader reader;
-    memcpy(x, decoder->state, sizeof x);
-    ec_reader_init(&reader, decoder);
-    uint16_t *here = states;
-    for (uint32_t group = 0; group < model->groups; group++)
-        for (uint32_t row = 0; row < height; row++) {
-            ec_span spans[EC_MAX_ORDER];
-            row_spans(model, group, row, height, width, spans);
-            for (uint32_t column = 0; column < width; column++) {
-                for (uint32_t lane = 0; lane < lanes; lane++) ids[lane] = group;
-                for (uint32_t i = 0; i < order; i++) {
-                    const uint16_t *tap =
-                        ec_covers(&spans[i], column) ? here - spans[i].back * lanes : outside;
-                    for (uint32_t lane = 0; lane < lanes; lane++) ids[lane] = ids[lane] * radix + tap[lane];
-                }
-                ec_reserve(&reader, decoder);
-                ec_get(tables, kind, ids, lanes, x, got, &reader);
-                if (ec_overrun(&reader)) return EC_ERR_TRUNCATED;
-                for (uint32_t lane = 0; lane < lanes; lane++) here[lane] = (uint16_t)(got[lane] + 1);
-                here += lanes;
-            }
-        }
-    for (size_t first = 0; first < positions; first += EC_TILE) {
-        const size_t end = positions - first < EC_TILE ? positions : first + EC_TILE;
-        for (uint32_t lane = 0; lane < lanes; lane++)
-            for (size_t p = first; p < end; p++)
-                indices[lane * positions + p] = (uint16_t)(states[p * lanes + lane] - 1);
-    }
-    decoder->next = ec_reader_next(&reader, decoder);
-    memcpy(decoder->state, x, sizeof x);
-    return EC_OK;
+int ec_encode_fsar(ec_encoder *encoders, size_t groups, const ec_fsar *model, const uint16_t *indices,
+                   uint32_t height, uint32_t width, uint16_t *scratch) {
+    return encode_all(encoders, groups, 0, model, indices, height, width, scratch);
 }
 
-int ec_decode_fsar(ec_decoder *decoder, const ec_fsar *model, uint32_t height, uint32_t width,
+int ec_decode_fsar(ec_decoder *decoders, size_t groups, const ec_fsar *model, uint32_t height, uint32_t width,
                    uint16_t *indices, uint16_t *scratch) {
-    if (positions_of(model, height, width) == 0) return height == 0 || width == 0 ? EC_OK : EC_ERR_ARGUMENT;
-    return EC_DISPATCH(decode, ec_kind(model->tables), decoder->lanes, decoder, model, height, width, indices,
-                       scratch);
+    return decode_all(decoders, groups, 0, model, height, width, indices, scratch);
+}
+
+int ec_encode_fsar_wave(ec_encoder *encoder, const ec_fsar *model, const uint16_t *indices, uint32_t height,
+                        uint32_t width, uint16_t *scratch) {
+    return encode_all(encoder, 1, 1, model, indices, height, width, scratch);
+}
+
+int ec_decode_fsar_wave(ec_decoder *decoder, const ec_fsar *model, uint32_t height, uint32_t width,
+                        uint16_t *indices, uint16_t *scratch) {
+    return decode_all(decoder, 1, 1, model, height, width, indices, scratch);
 }

@@ -2,34 +2,110 @@
 #ifndef EC_MODELS_H
 #define EC_MODELS_H
 
-#include "rans.h"
+#include "kernels.h"
 
-/* Fused decoder tables of one model: no more than this, and by choice only what a second-level cache holds.
- * Beyond it a fused look-up misses the cache while the rows still fit: measured 3 times slower at 18 MB. */
-#define EC_FUSED_LIMIT    ((size_t)64 << 20)
-#define EC_FUSED_IN_CACHE ((size_t)512 << 10)
+/* How the decoder finds the symbol of a slot.
+ *
+ * A row is a search tree with nodes of 16 values, each compared at once with the slot. Its last level holds
+ * for every symbol the last slot that it owns, -1 if that is before the first; the levels above hold every
+ * 16th value of the level below. All levels are padded with the last slot, 2^bits - 1, which no slot exceeds,
+ * so that searching never leaves the row, and the value before a level's first is -1 modulo 2^bits. Values
+ * are compared as signed 16-bit numbers; at 16 bits they are stored and compared with the top bit flipped. */
+enum { EC_KIND_FLAT16, EC_KIND_FLAT32, EC_KIND_TREE, EC_KIND_DEEP, EC_KIND_FUSED, EC_KINDS };
+
+#define EC_MAX_LEVELS 4
 
 struct ec_tables {
     size_t count;         /* tables */
-    uint32_t symbols;     /* K */
+    uint32_t symbols;     /* K, without the escape */
     uint32_t bits;        /* counts of a table sum to 2^bits */
-    uint32_t bucket_bits; /* a bucket is 2^(bits - bucket_bits) slots */
-    int layout;
-    size_t stride;   /* uint16 units from row to row */
-    uint16_t *rows;  /* per table: starts [K + 1] modulo 2^16, then the bucket index */
+    uint32_t escape;      /* 1: symbol K is the escape */
+    uint32_t escape_bits; /* raw bits of an escaped symbol */
+    int kind;
+    uint32_t bias;                    /* 0x8000 at 16 bits, else 0 */
+    uint32_t levels;                  /* of a row */
+    uint32_t level_at[EC_MAX_LEVELS]; /* bytes from the row's beginning */
+    uint32_t row_bytes;
+    uint16_t *block; /* the allocation; rows begin after a guard */
+    uint16_t *rows;
     uint32_t *fused; /* [count][2^bits]: symbol | count - 1 | slot - start, or NULL */
+    uint32_t field;  /* bits of the two lower fields of an entry */
+    const ec_kernels *kernels;
+    ec_shuffles *shuffles;
 };
+
+/* The place of a symbol (K for the escape). */
+static inline ec_interval ec_interval_of(const ec_tables *t, size_t table, uint32_t symbol) {
+    const uint8_t *row = (const uint8_t *)t->rows + table * t->row_bytes + t->level_at[t->levels - 1];
+    uint16_t pair[2]; /* the last slots of the symbol before and of this one */
+    memcpy(pair, row + 2 * (size_t)symbol - 2, sizeof pair);
+    /* Unused first symbols end at slot -1, and what follows is 0; at 16 bits there are none. */
+    const uint32_t wrap = t->bits == 16 ? 0x1FFFF : 0xFFFF;
+    const uint32_t start = symbol == 0 ? 0 : ((uint16_t)(pair[0] ^ t->bias) + 1u) & wrap;
+    const uint32_t end = ((uint16_t)(pair[1] ^ t->bias) + 1u) & wrap;
+    return (ec_interval){start, end - start};
+}
+
+/* The symbol of a slot, and its place. */
+static inline uint32_t ec_find(const ec_tables *t, size_t table, uint32_t slot, ec_interval *place) {
+    const uint8_t *row = (const uint8_t *)t->rows + table * t->row_bytes;
+    uint32_t index = 0;
+    for (uint32_t level = 0; level < t->levels; level++) {
+        const uint16_t *node =
+            (const uint16_t *)(const void *)(row + t->level_at[level]) + 16 * (size_t)index;
+        uint32_t rank = 0;
+        for (uint32_t i = 0; i < 16; i++) rank += (int16_t)node[i] < (int16_t)(uint16_t)(slot ^ t->bias);
+        index = 16 * index + rank;
+        if (t->levels == 1 && t->row_bytes == 64 && rank == 16) /* two nodes and no tree above them */
+            for (uint32_t i = 16; i < 32; i++)
+                index += (int16_t)node[i] < (int16_t)(uint16_t)(slot ^ t->bias);
+    }
+    *place = ec_interval_of(t, table, index);
+    return index;
+}
+
+/* The escapes of one step, after (decoding) or before (encoding) its ordinary symbols. */
+int ec_pop_escapes(const ec_tables *t, uint32_t lanes, uint32_t *x, uint32_t add, uint16_t *symbols,
+                   ec_reader *r);
+int ec_push_escapes(const ec_tables *t, uint32_t lanes, const uint32_t *ids, const uint16_t *symbols,
+                    uint32_t less, uint32_t *x, uint32_t *starts, uint32_t *counts, uint8_t **out);
 
 struct ec_fsar {
     const ec_tables *tables;
     uint32_t order;
     uint32_t groups;
+    uint32_t states; /* K + 1 */
     int32_t offsets[EC_MAX_ORDER][3];
+    uint32_t class_counts[EC_MAX_ORDER];
+    uint32_t weights[EC_MAX_ORDER]; /* of the digits of a context number */
+    uint64_t contexts;              /* C, of one group */
+    uint32_t *steps;    /* [groups][order][K+1]: the state's class times the weight of its digit */
+    int has_classes;    /* 0: every state is its own class */
+    void *map;          /* [groups][contexts] of uint16 or uint32, or NULL: table = context */
+    uint32_t map_shift; /* log2 of the bytes of an entry */
+    uint32_t map_mask;
 };
 
-#define EC_PIXEL_SHIFT   8 /* an inverse bucket spans 2^8 units of 4 C */
+static inline uint32_t ec_fsar_map(const ec_fsar *model, size_t context) {
+    if (model->map == NULL) return (uint32_t)context;
+    return model->map_shift == 1 ? ((const uint16_t *)model->map)[context]
+                                 : ((const uint32_t *)model->map)[context];
+}
+
+/* The table of a symbol from the states of its neighbours. */
+static inline uint32_t ec_fsar_table(const ec_fsar *model, uint32_t group, const uint32_t *states) {
+    const uint32_t *steps = model->steps + (size_t)group * model->order * model->states;
+    size_t context = group * (size_t)model->contexts;
+    for (uint32_t i = 0; i < model->order; i++, steps += model->states) context += steps[states[i]];
+    return ec_fsar_map(model, context);
+}
+
+/* A fine cdf is stored as four rows, t = 4 i + r - 1022 for r = 0 .. 3, so that the values of neighbouring
+ * samples are neighbours: with u = 1020 - m, F[4 j - 2 - m] is entry (u >> 2) + j of row u & 3. */
+#define EC_FINE_ROW      528 /* 512 entries, and room for reading on */
+#define EC_PIXEL_SHIFT   8   /* an inverse bucket spans 2^8 units of 4 C */
 #define EC_PIXEL_BUCKETS (((4 * 65535 + EC_MEAN_MAX) >> EC_PIXEL_SHIFT) + 1)
-#define EC_PIXEL_STRIDE  (EC_FINE_STEPS + EC_PIXEL_BUCKETS)
+#define EC_INVERSE_ROW   (EC_PIXEL_BUCKETS + 1)
 
 typedef struct ec_tap {
     int32_t colour, row, column, weight;
@@ -41,110 +117,11 @@ struct ec_pixels {
     uint32_t tap_counts[EC_MAX_COLOURS];
     ec_tap taps[EC_MAX_COLOURS][EC_MAX_TAPS];
     int32_t bias[EC_MAX_COLOURS]; /* with the rounding 2^15 added */
-    int16_t mean_lut[EC_LOGIT_LEVELS];
-    uint16_t rows[]; /* [scales][EC_PIXEL_STRIDE]: F, then the inverse bucket index */
+    int16_t mean_lut[EC_LOGIT_LEVELS + 1];
+    uint16_t *fine;    /* [scales][4][EC_FINE_ROW] */
+    uint16_t *inverse; /* [scales][EC_INVERSE_ROW] */
+    const ec_kernels *kernels;
+    ec_shuffles *shuffles;
 };
-
-/* A neighbour along one row: valid for columns first .. first + length - 1, `back` samples earlier. */
-typedef struct ec_span {
-    size_t back;
-    uint32_t first;
-    uint32_t length;
-} ec_span;
-
-/* The span of column offset `dc` in a row of `width`, `back` samples away; empty unless `inside`. */
-static inline ec_span ec_make_span(int inside, int32_t dc, uint32_t width, size_t back) {
-    ec_span span = {back, 0, 0};
-    const uint64_t reach = (uint64_t)(dc < 0 ? -(int64_t)dc : (int64_t)dc);
-    if (inside && reach < width) {
-        span.first = dc < 0 ? (uint32_t)reach : 0;
-        span.length = width - (uint32_t)reach;
-    }
-    return span;
-}
-
-static inline int ec_covers(const ec_span *span, uint32_t column) {
-    return column - span->first < span->length;
-}
-
-static inline const uint16_t *ec_row(const ec_tables *t, size_t table) { return t->rows + table * t->stride; }
-
-/* The (start, count) pair of a symbol below K; a count of zero is the caller's error to report. */
-static inline uint32_t ec_symbol_pair(const ec_tables *t, size_t table, uint32_t symbol) {
-    const uint16_t *row = ec_row(t, table) + symbol;
-    return ec_pair(row[0], (uint16_t)(row[1] - row[0]));
-}
-
-/* Decodes one symbol of every lane from tables `ids`; fused slots. */
-static inline void ec_get_fused(const ec_tables *t, const uint32_t *ids, uint32_t lanes, uint32_t *x,
-                                uint16_t *symbols, ec_reader *r) {
-    const uint32_t bits = t->bits;
-    const uint32_t mask = (1u << bits) - 1;
-    const uint32_t *fused = t->fused;
-    const uint8_t *p = r->p;
-    for (uint32_t lane = 0; lane < lanes; lane++) {
-        const uint32_t state = x[lane];
-        const uint32_t entry = fused[((size_t)ids[lane] << bits) | (state & mask)];
-        const uint32_t count = ((entry >> bits) & mask) + 1;
-        symbols[lane] = (uint16_t)(entry >> (2 * bits));
-        x[lane] = ec_refill(count * (state >> bits) + (entry & mask), &p);
-    }
-    r->p = p;
-}
-
-/* The same with bucketed rows. A bucket names the symbol of its first slot, and the next bucket's symbol ends
- * the search, so cumulative counts that wrapped to 0 (2^16) are never compared. */
-static inline void ec_get_bucketed(const ec_tables *t, const uint32_t *ids, uint32_t lanes, int wide,
-                                   uint32_t *x, uint16_t *symbols, ec_reader *r) {
-    const uint32_t bits = t->bits;
-    const uint32_t mask = (1u << bits) - 1;
-    const uint32_t shift = bits - t->bucket_bits;
-    const uint8_t *p = r->p;
-    for (uint32_t lane = 0; lane < lanes; lane++) {
-        const uint32_t state = x[lane];
-        const uint32_t slot = state & mask;
-        const uint16_t *row = ec_row(t, ids[lane]);
-        const uint16_t *index = row + t->symbols + 1;
-        const uint32_t bucket = slot >> shift;
-        uint32_t symbol, last;
-        if (wide) {
-            symbol = index[bucket];
-            last = index[bucket + 1];
-        } else {
-            symbol = ((const uint8_t *)index)[bucket];
-            last = ((const uint8_t *)index)[bucket + 1];
-        }
-        symbol += (uint32_t)(symbol < last) & (uint32_t)(row[symbol + 1] <= slot);
-        while (symbol < last && row[symbol + 1] <= slot) symbol++;
-        const uint32_t start = row[symbol];
-        const uint32_t count = (uint16_t)(row[symbol + 1] - start);
-        symbols[lane] = (uint16_t)symbol;
-        x[lane] = ec_refill(count * (state >> bits) + (slot - start), &p);
-    }
-    r->p = p;
-}
-
-/* A decoder body is compiled once per kind of table and once more for full groups: KIND becomes a constant.
- */
-enum { EC_KIND_FUSED, EC_KIND_NARROW, EC_KIND_WIDE };
-
-static inline int ec_kind(const ec_tables *t) {
-    return t->layout == EC_LAYOUT_FUSED ? EC_KIND_FUSED : t->symbols > 256 ? EC_KIND_WIDE : EC_KIND_NARROW;
-}
-
-static inline void ec_get(const ec_tables *t, int kind, const uint32_t *ids, uint32_t lanes, uint32_t *x,
-                          uint16_t *symbols, ec_reader *r) {
-    if (kind == EC_KIND_FUSED)
-        ec_get_fused(t, ids, lanes, x, symbols, r);
-    else
-        ec_get_bucketed(t, ids, lanes, kind == EC_KIND_WIDE, x, symbols, r);
-}
-
-#define EC_DISPATCH(body, kind, lanes, ...)                                                                  \
-    ((kind) == EC_KIND_FUSED  ? (lanes) == EC_LANES ? body(EC_KIND_FUSED, EC_LANES, __VA_ARGS__)             \
-                                                    : body(EC_KIND_FUSED, lanes, __VA_ARGS__)                \
-     : (kind) == EC_KIND_WIDE ? body(EC_KIND_WIDE, lanes, __VA_ARGS__)                                       \
-     : (lanes) == EC_LANES    ? body(EC_KIND_NARROW, EC_LANES, __VA_ARGS__)                                  \
-                              : body(EC_KIND_NARROW, lanes, __VA_ARGS__))
 
 #endif

@@ -1,233 +1,269 @@
 /* Pixels: causal linear prediction of the mean in fixed point, then one fine cdf per scale. */
+#include "geometry.h"
+#include "lanes.h"
 #include "models.h"
 
-static const uint8_t outside[EC_LANES]; /* samples beyond the border are 0 */
+#define TILE 48 /* samples of all lanes prepared at a time: logits and scales take 4.5 KiB of stack */
 
-#define RUN (EC_TILE / EC_MAX_COLOURS) /* columns prepared at a time */
+typedef ec_reach taps_t[EC_MAX_COLOURS][EC_MAX_TAPS];
 
-typedef ec_span spans_t[EC_MAX_COLOURS][EC_MAX_TAPS];
+/* What one group codes: the first image of a batch, or the only one of a wave. */
+typedef struct group_t {
+    const ec_pixels *model;
+    ec_geometry g;
+    const int16_t *logits; /* [lanes][colours][height][width], as are the scales */
+    const uint8_t *scales;
+    taps_t taps;
+} group_t;
 
-/* Samples of one image, or 0 if the sizes are beyond any array. */
-static size_t positions_of(const ec_pixels *model, uint32_t height, uint32_t width) {
-    const uint64_t plane = (uint64_t)height * width;
-    return plane > SIZE_MAX / 1024 ? 0 : (size_t)plane * model->colours;
+static ec_geometry plan(const ec_pixels *model, int wave, uint32_t lanes, uint32_t height, uint32_t width) {
+    ec_span span = {0};
+    for (uint32_t c = 0; c < model->colours; c++)
+        for (uint32_t i = 0; i < model->tap_counts[c]; i++)
+            ec_span_add(&span, model->taps[c][i].row, model->taps[c][i].column, height, width);
+    return ec_plan(&span, wave, lanes, 1, height, width, model->colours);
 }
 
-size_t ec_pixels_scratch(const ec_pixels *model, uint32_t lanes, uint32_t height, uint32_t width) {
-    return lanes * positions_of(model, height, width);
-}
-
-static void row_spans(const ec_pixels *model, uint32_t row, uint32_t width, spans_t spans) {
+static void find_taps(const ec_pixels *model, const ec_geometry *g, taps_t taps) {
     for (uint32_t c = 0; c < model->colours; c++)
         for (uint32_t i = 0; i < model->tap_counts[c]; i++) {
             const ec_tap *tap = &model->taps[c][i];
-            const int inside = (int64_t)row + tap->row >= 0;
-            const int64_t pixels = inside ? (int64_t)tap->row * width + tap->column : 0;
-            const int64_t back = -(pixels * (int64_t)model->colours + tap->colour);
-            spans[c][i] = ec_make_span(inside, tap->column, width, (size_t)back);
+            taps[c][i].outside = !ec_is_near(tap->row, tap->column, g->height, g->width);
+            if (taps[c][i].outside) continue;
+            const ptrdiff_t rows = g->wave ? (ptrdiff_t)g->lag : (ptrdiff_t)g->row;
+            const ptrdiff_t steps = tap->row * rows + tap->column;
+            const ptrdiff_t samples = steps * (ptrdiff_t)model->colours + tap->colour;
+            taps[c][i].back = -(samples * (ptrdiff_t)g->pitch + (g->wave ? tap->row : 0));
         }
 }
 
-/* The prediction without its taps, in 2^-16 fine steps, rounding included. */
-static inline int32_t base_mean(const ec_pixels *model, uint32_t colour, int32_t logit) {
-    const int32_t level = logit < -2048 ? 0 : logit > 2047 ? EC_LOGIT_LEVELS - 1 : logit + 2048;
-    return model->mean_lut[level] * 4096 + model->bias[colour];
+static size_t positions_of(const ec_pixels *model, uint32_t height, uint32_t width) {
+    return (size_t)model->colours * height * width;
 }
 
-static inline uint32_t mean_index(int32_t sum) {
-    const uint32_t m = sum < 0 ? 0 : (uint32_t)sum >> 16;
-    return m > EC_MEAN_MAX ? EC_MEAN_MAX : m;
+/* First element of a row in the history. */
+static size_t row_place(const ec_geometry *g, uint32_t row) {
+    return ec_row_step(g, 0, row) * g->depth * g->pitch + g->wrap + ec_row_lane(g, row);
 }
 
-/* Cumulative count of sample value j (0 .. 256) around mean index m. */
-static inline uint32_t cumulative(const uint16_t *cdf, uint32_t m, uint32_t j) {
-    if (j == 0) return 0;
-    return j == 256 ? 65536 : cdf[4 * j + (1020 - m)] + j;
-}
-
-/* Sums of one image for `count` columns from `first` on: sums [column][colour]; `samples` is the run's first.
+/* As in fsar.c: column -k from column n - k, itself a copy if the taps reach further up than there are lanes.
  */
-static inline void run_sums(const ec_pixels *model, spans_t spans, const int16_t *logits, size_t plane,
-                            const uint8_t *samples, uint32_t first, uint32_t count, int32_t *sums) {
-    const uint32_t colours = model->colours;
-    for (uint32_t c = 0; c < colours; c++) {
-        for (uint32_t i = 0; i < count; i++)
-            sums[i * colours + c] = base_mean(model, c, logits[c * plane + i]);
-        for (uint32_t k = 0; k < model->tap_counts[c]; k++) {
-            const ec_span *span = &spans[c][k];
-            const int32_t weight = model->taps[c][k].weight;
-            const uint64_t stop = (uint64_t)span->first + span->length;
-            const uint32_t from = span->first > first ? span->first - first : 0;
-            const uint32_t to =
-                stop < (uint64_t)first + count ? (stop > first ? (uint32_t)(stop - first) : 0) : count;
-            for (uint32_t i = from; i < to; i++) {
-                const uint8_t *sample = samples + (size_t)i * colours + c;
-                sums[i * colours + c] += weight * sample[-(ptrdiff_t)span->back];
-            }
+static void copy_wrap(const ec_geometry *g, size_t step, size_t steps, uint8_t *history) {
+    uint8_t *from = history + step * g->depth * g->pitch;
+    uint8_t *to = from + g->skew * g->depth * g->pitch;
+    for (size_t i = 0; i < steps * g->depth; i++)
+        for (size_t k = 1; k <= g->wrap; k++)
+            to[i * g->pitch + g->wrap - k] = from[i * g->pitch + g->wrap + g->lanes - k];
+}
+
+static void fill_history(const ec_geometry *g, const uint8_t *images, uint8_t *history) {
+    const size_t samples = (size_t)g->width * g->depth;
+    for (uint32_t row = 0; row < g->height; row++) {
+        uint8_t *to = history + row_place(g, row);
+        const uint8_t *from[EC_LANES];
+        from[0] = images + row * samples;
+        if (g->wave) {
+            for (size_t i = 0; i < samples; i++) to[i * g->pitch] = from[0][i];
+            continue;
         }
+        for (uint32_t lane = 1; lane < g->lanes; lane++) from[lane] = from[lane - 1] + g->height * samples;
+        ec_weave8(from, g->lanes, samples, to, g->pitch);
+    }
+    if (g->wave) copy_wrap(g, g->lead, g->end, history);
+}
+
+static void read_history(const ec_geometry *g, const uint8_t *history, uint8_t *images) {
+    const size_t samples = (size_t)g->width * g->depth;
+    for (uint32_t row = 0; row < g->height; row++) {
+        const uint8_t *from = history + row_place(g, row);
+        uint8_t *to[EC_LANES];
+        to[0] = images + row * samples;
+        if (g->wave) {
+            for (size_t i = 0; i < samples; i++) to[0][i] = from[i * g->pitch];
+            continue;
+        }
+        for (uint32_t lane = 1; lane < g->lanes; lane++) to[lane] = to[lane - 1] + g->height * samples;
+        ec_unweave8(from, g->pitch, g->lanes, samples, to);
     }
 }
 
-int ec_pixels_mean_index(const ec_pixels *model, const uint8_t *images, const int16_t *logits, size_t count,
-                         uint32_t height, uint32_t width, uint16_t *out) {
-    const uint32_t colours = model->colours;
-    const size_t plane = (size_t)height * width;
-    if (positions_of(model, height, width) == 0) return height == 0 || width == 0 ? EC_OK : EC_ERR_ARGUMENT;
-    for (uint32_t row = 0; row < height; row++) {
-        spans_t spans;
-        row_spans(model, row, width, spans);
-        for (size_t image = 0; image < count; image++)
-            for (uint32_t first = 0; first < width; first += RUN) {
-                const uint32_t columns = width - first < RUN ? width - first : RUN;
-                const size_t at = (size_t)row * width + first;
-                const size_t planar = image * plane * colours + at;
-                int32_t sums[EC_TILE];
-                run_sums(model, spans, logits + planar, plane, images + (image * plane + at) * colours, first,
-                         columns, sums);
-                for (uint32_t c = 0; c < colours; c++)
-                    for (uint32_t i = 0; i < columns; i++)
-                        out[planar + c * plane + i] = (uint16_t)mean_index(sums[i * colours + c]);
-            }
+/* Logits and scales of `count` steps of a run, [count][colours][EC_LANES]. */
+static void prepare(const group_t *group, const ec_run *run, size_t first, size_t count, int16_t *logits,
+                    uint8_t *scales) {
+    const ec_geometry *g = &group->g;
+    const size_t plane = (size_t)g->height * g->width;
+    size_t at[EC_LANES] = {0}; /* idle lanes read what an active one reads */
+    if (g->wave) {
+        uint32_t row, column, lane = 0;
+        while ((run->mask >> lane & 1) == 0) lane++;
+        for (uint32_t i = 0; i < g->lanes; i++) {
+            if (run->mask >> i & 1) lane = i;
+            ec_lane_place(g, first, lane, &row, &column);
+            at[i] = (size_t)row * g->width + column;
+        }
+    } else {
+        const size_t here = first / g->row * g->width + first % g->row;
+        for (uint32_t i = 0; i < g->lanes; i++) at[i] = i * plane * g->depth + here;
     }
+    for (uint32_t c = 0; c < g->depth; c++) {
+        const uint16_t *logit[EC_LANES];
+        const uint8_t *scale[EC_LANES];
+        for (uint32_t i = 0; i < g->lanes; i++) {
+            logit[i] = (const uint16_t *)group->logits + at[i] + c * plane;
+            scale[i] = group->scales + at[i] + c * plane;
+        }
+        ec_weave16(logit, g->lanes, count, 0, (uint16_t *)logits + c * EC_LANES, g->depth * EC_LANES);
+        ec_weave8(scale, g->lanes, count, scales + c * EC_LANES, g->depth * EC_LANES);
+    }
+}
+
+static uint32_t tile_steps(const ec_geometry *g) { return TILE / g->depth; }
+
+static int encode(ec_encoder *e, const group_t *group, const uint8_t *history) {
+    const ec_geometry *g = &group->g;
+    uint32_t x[EC_LANES];
+    int16_t logits[TILE * EC_LANES] = {0};
+    uint8_t scales[TILE * EC_LANES] = {0};
+    memcpy(x, e->state, sizeof x);
+    uint8_t *out = e->buffer + e->position;
+    ec_run run = {g->end, 0, 0};
+    while (ec_previous_run(g, &run)) {
+        for (size_t end = run.steps; run.mask != 0 && end > 0;) {
+            const size_t count = (end - 1) % tile_steps(g) + 1;
+            const size_t first = run.first + end - count;
+            prepare(group, &run, first, count, logits, scales);
+            const uint8_t *here = history + (g->lead + first) * g->depth * g->pitch + g->wrap;
+            const int status = group->model->kernels->pixels_encode(
+                group->model, group->taps[0], here, g->pitch, logits, scales, count, run.mask, x, &out);
+            if (status != EC_OK) return status;
+            end -= count;
+        }
+    }
+    e->position = (size_t)(out - e->buffer);
+    memcpy(e->state, x, sizeof x);
     return EC_OK;
 }
 
-int ec_encode_pixels(ec_encoder *encoder, const ec_pixels *model, const uint8_t *images,
-                     const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width) {
-    const uint32_t lanes = encoder->lanes;
-    const uint32_t colours = model->colours;
-    const size_t plane = (size_t)height * width;
-    const size_t positions = positions_of(model, height, width);
-    if (positions == 0) return height == 0 || width == 0 ? EC_OK : EC_ERR_ARGUMENT;
-    if (ec_encode_bound(lanes, positions) > encoder->position) return EC_ERR_CAPACITY;
-    for (size_t i = 0; i < lanes * positions; i++)
-        if (scales[i] >= model->scales) return EC_ERR_INDEX;
-
+static int decode(ec_decoder *d, const group_t *group, uint8_t *history) {
+    const ec_geometry *g = &group->g;
     uint32_t x[EC_LANES];
-    uint32_t pairs[EC_TILE * EC_LANES];
-    memcpy(x, encoder->state, sizeof x);
-    uint8_t *out = encoder->buffer + encoder->position;
-    for (uint32_t row = height; row-- > 0;) {
-        spans_t spans;
-        row_spans(model, row, width, spans);
-        for (uint32_t end = width; end > 0;) {
-            const uint32_t columns = (end - 1) % RUN + 1;
-            const uint32_t first = end - columns;
-            const size_t at = (size_t)row * width + first;
-            for (uint32_t lane = 0; lane < lanes; lane++) {
-                const uint8_t *samples = images + lane * positions + at * colours;
-                const size_t planar = lane * positions + at;
-                int32_t sums[EC_TILE];
-                run_sums(model, spans, logits + planar, plane, samples, first, columns, sums);
-                for (uint32_t i = 0; i < columns; i++)
-                    for (uint32_t c = 0; c < colours; c++) {
-                        const size_t scale = scales[planar + c * plane + i];
-                        const uint16_t *cdf = model->rows + scale * EC_PIXEL_STRIDE;
-                        const uint32_t m = mean_index(sums[i * colours + c]);
-                        const uint32_t j = samples[i * colours + c];
-                        const uint32_t start = cumulative(cdf, m, j);
-                        pairs[(i * colours + c) * lanes + lane] =
-                            ec_pair(start, cumulative(cdf, m, j + 1) - start);
-                    }
-            }
-            out = lanes == EC_LANES ? ec_put(pairs, columns * colours, EC_LANES, 16, x, out)
-                                    : ec_put(pairs, columns * colours, lanes, 16, x, out);
-            end = first;
-        }
-    }
-    encoder->position = (size_t)(out - encoder->buffer);
-    memcpy(encoder->state, x, sizeof x);
-    return EC_OK;
-}
-
-/* One sample of every lane from its sum and scale. The inverse index gives a value at or below the right one;
- * the search from there ends at 255 at the latest. */
-static inline void get_samples(const ec_pixels *model, const int32_t *sums, const uint8_t *scales,
-                               uint32_t lanes, uint32_t *x, uint8_t *samples, ec_reader *r) {
-    const uint8_t *p = r->p;
-    for (uint32_t lane = 0; lane < lanes; lane++) {
-        const uint32_t state = x[lane];
-        const uint32_t slot = state & 0xFFFFu;
-        const uint16_t *cdf = model->rows + (size_t)scales[lane] * EC_PIXEL_STRIDE;
-        const uint32_t m = mean_index(sums[lane]);
-        const uint32_t near = cdf[EC_FINE_STEPS + ((4 * slot + (EC_MEAN_MAX - m)) >> EC_PIXEL_SHIFT)];
-        const int32_t guess = (int32_t)(near + m) - 1021;
-        uint32_t j = guess < 0 ? 0 : (uint32_t)guess >> 2;
-        j = j > 255 ? 255 : j;
-        const uint16_t *fine = cdf + (1020 - m); /* C(j) = fine[4 j] + j inside 1 .. 255 */
-        j += (uint32_t)(j < 255) & (uint32_t)(fine[4 * j + 4] + j + 1 <= slot);
-        j += (uint32_t)(j < 255) & (uint32_t)(fine[4 * j + 4] + j + 1 <= slot);
-        while (j < 255 && fine[4 * j + 4] + j + 1 <= slot) j++;
-        const uint32_t start = cumulative(cdf, m, j);
-        const uint32_t count = cumulative(cdf, m, j + 1) - start;
-        samples[lane] = (uint8_t)j;
-        x[lane] = ec_refill(count * (state >> 16) + (slot - start), &p);
-    }
-    r->p = p;
-}
-
-/* `history` holds every sample decoded so far, [position][lane]. */
-static inline int decode(uint32_t lanes, ec_decoder *decoder, const ec_pixels *model, const int16_t *logits,
-                         const uint8_t *scales, uint32_t height, uint32_t width, uint8_t *images,
-                         uint8_t *history) {
-    const uint32_t colours = model->colours;
-    const size_t plane = (size_t)height * width;
-    const size_t positions = plane * colours;
-    uint32_t x[EC_LANES];
-    int32_t sums[EC_TILE * EC_LANES];
-    uint8_t scale[EC_TILE * EC_LANES];
+    int16_t logits[TILE * EC_LANES] = {0};
+    uint8_t scales[TILE * EC_LANES] = {0};
     ec_reader reader;
-    memcpy(x, decoder->state, sizeof x);
-    ec_reader_init(&reader, decoder);
-    uint8_t *here = history;
-    for (uint32_t row = 0; row < height; row++) {
-        spans_t spans;
-        row_spans(model, row, width, spans);
-        for (uint32_t first = 0; first < width; first += RUN) {
-            const uint32_t columns = width - first < RUN ? width - first : RUN;
-            const size_t at = (size_t)row * width + first;
-            for (uint32_t lane = 0; lane < lanes; lane++)
-                for (uint32_t c = 0; c < colours; c++) {
-                    const size_t planar = lane * positions + c * plane + at;
-                    for (uint32_t i = 0; i < columns; i++) {
-                        const size_t to = (size_t)(i * colours + c) * lanes + lane;
-                        if (scales[planar + i] >= model->scales) return EC_ERR_INDEX;
-                        scale[to] = scales[planar + i];
-                        sums[to] = base_mean(model, c, logits[planar + i]);
-                    }
-                }
-            const uint8_t *run = here;
-            for (uint32_t i = 0; i < columns; i++)
-                for (uint32_t c = 0; c < colours; c++) {
-                    int32_t *sum = sums + (size_t)(i * colours + c) * lanes;
-                    for (uint32_t k = 0; k < model->tap_counts[c]; k++) {
-                        const ec_span *span = &spans[c][k];
-                        const int32_t weight = model->taps[c][k].weight;
-                        const uint8_t *tap = ec_covers(span, first + i) ? here - span->back * lanes : outside;
-                        for (uint32_t lane = 0; lane < lanes; lane++) sum[lane] += weight * tap[lane];
-                    }
-                    ec_reserve(&reader, decoder);
-                    get_samples(model, sum, scale + (size_t)(i * colours + c) * lanes, lanes, x, here,
-                                &reader);
-                    if (ec_overrun(&reader)) return EC_ERR_TRUNCATED;
-                    here += lanes;
-                }
-            for (uint32_t lane = 0; lane < lanes; lane++) {
-                uint8_t *image = images + lane * positions + at * colours;
-                for (uint32_t i = 0; i < columns * colours; i++) image[i] = run[(size_t)i * lanes + lane];
+    memcpy(x, d->state, sizeof x);
+    ec_reader_init(&reader, d);
+    /* A wave's lane 0 reads what lane n - 1 coded more than `skew` steps before. */
+    const size_t safe = g->wave ? g->skew + 1 : SIZE_MAX;
+    const size_t most = safe < tile_steps(g) ? safe : tile_steps(g);
+    ec_run run = {0, 0, 0};
+    while (ec_next_run(g, &run)) {
+        for (size_t done = 0; done < run.steps; done += most) {
+            const size_t count = run.steps - done < most ? run.steps - done : most;
+            const size_t step = g->lead + run.first + done;
+            uint8_t *here = history + step * g->depth * g->pitch + g->wrap;
+            if (run.mask != 0) {
+                prepare(group, &run, run.first + done, count, logits, scales);
+                const int status =
+                    group->model->kernels->pixels_decode(group->model, group->taps[0], here, g->pitch, logits,
+                                                         scales, count, run.mask, x, &reader);
+                if (status != EC_OK) return status;
             }
+            if (g->wave) copy_wrap(g, step, count, history);
         }
     }
-    decoder->next = ec_reader_next(&reader, decoder);
-    memcpy(decoder->state, x, sizeof x);
+    return ec_reader_done(&reader, x, d);
+}
+
+static int scales_fit(const uint8_t *scales, size_t count, uint32_t limit) {
+    uint8_t most = 0;
+    for (size_t i = 0; i < count; i++) most = scales[i] > most ? scales[i] : most;
+    return count == 0 || most < limit;
+}
+
+size_t ec_pixels_scratch(const ec_pixels *model, uint32_t lanes, uint32_t height, uint32_t width) {
+    return height == 0 || width == 0 ? 0 : plan(model, 0, lanes, height, width).size;
+}
+
+size_t ec_pixels_wave_scratch(const ec_pixels *model, uint32_t lanes, uint32_t height, uint32_t width) {
+    return height == 0 || width == 0 ? 0 : plan(model, 1, lanes, height, width).size;
+}
+
+/* Makes `group` ready for `lanes` lanes; nothing to do if it is. */
+static int prepare_group(group_t *group, int wave, uint32_t lanes, uint32_t height, uint32_t width,
+                         uint8_t *scratch) {
+    if (group->g.lanes == lanes) return EC_OK;
+    group->g = plan(group->model, wave, lanes, height, width);
+    if (group->g.size == 0) return EC_ERR_ARGUMENT;
+    memset(scratch, 0, group->g.size);
+    find_taps(group->model, &group->g, group->taps);
     return EC_OK;
 }
 
-int ec_decode_pixels(ec_decoder *decoder, const ec_pixels *model, const int16_t *logits,
+static int encode_all(ec_encoder *encoders, size_t groups, int wave, const ec_pixels *model,
+                      const uint8_t *images, const int16_t *logits, const uint8_t *scales, uint32_t height,
+                      uint32_t width, uint8_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    const size_t positions = positions_of(model, height, width);
+    group_t group = {.model = model, .logits = logits, .scales = scales};
+    for (size_t i = 0; i < groups; i++) {
+        ec_encoder *e = encoders + i;
+        int status = prepare_group(&group, wave, e->lanes, height, width, scratch);
+        if (status != EC_OK) return status;
+        const size_t samples = (wave ? 1 : e->lanes) * positions;
+        if (ec_encode_bound(1, samples) > e->position) return EC_ERR_CAPACITY;
+        if (!scales_fit(group.scales, samples, model->scales)) return EC_ERR_INDEX;
+        fill_history(&group.g, images, scratch);
+        status = encode(e, &group, scratch);
+        if (status != EC_OK) return status;
+        images += samples;
+        group.logits += samples;
+        group.scales += samples;
+    }
+    return EC_OK;
+}
+
+static int decode_all(ec_decoder *decoders, size_t groups, int wave, const ec_pixels *model,
+                      const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
+                      uint8_t *images, uint8_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    const size_t positions = positions_of(model, height, width);
+    group_t group = {.model = model, .logits = logits, .scales = scales};
+    for (size_t i = 0; i < groups; i++) {
+        ec_decoder *d = decoders + i;
+        int status = prepare_group(&group, wave, d->lanes, height, width, scratch);
+        if (status != EC_OK) return status;
+        const size_t samples = (wave ? 1 : d->lanes) * positions;
+        if (!scales_fit(group.scales, samples, model->scales)) return EC_ERR_INDEX;
+        status = decode(d, &group, scratch);
+        if (status != EC_OK) return status;
+        read_history(&group.g, scratch, images);
+        images += samples;
+        group.logits += samples;
+        group.scales += samples;
+    }
+    return EC_OK;
+}
+
+int ec_encode_pixels(ec_encoder *encoders, size_t groups, const ec_pixels *model, const uint8_t *images,
+                     const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
+                     uint8_t *scratch) {
+    return encode_all(encoders, groups, 0, model, images, logits, scales, height, width, scratch);
+}
+
+int ec_decode_pixels(ec_decoder *decoders, size_t groups, const ec_pixels *model, const int16_t *logits,
                      const uint8_t *scales, uint32_t height, uint32_t width, uint8_t *images,
                      uint8_t *scratch) {
-    if (positions_of(model, height, width) == 0) return height == 0 || width == 0 ? EC_OK : EC_ERR_ARGUMENT;
-    return decoder->lanes == EC_LANES
-               ? decode(EC_LANES, decoder, model, logits, scales, height, width, images, scratch)
-               : decode(decoder->lanes, decoder, model, logits, scales, height, width, images, scratch);
+    return decode_all(decoders, groups, 0, model, logits, scales, height, width, images, scratch);
+}
+
+int ec_encode_pixels_wave(ec_encoder *encoder, const ec_pixels *model, const uint8_t *image,
+                          const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
+                          uint8_t *scratch) {
+    return encode_all(encoder, 1, 1, model, image, logits, scales, height, width, scratch);
+}
+
+int ec_decode_pixels_wave(ec_decoder *decoder, const ec_pixels *model, const int16_t *logits,
+                          const uint8_t *scales, uint32_t height, uint32_t width, uint8_t *image,
+                          uint8_t *scratch) {
+    return decode_all(decoder, 1, 1, model, logits, scales, height, width, image, scratch);
 }

@@ -50,8 +50,15 @@ int ec_pixels_create(const uint16_t *cdf, uint32_t scales, const int16_t *mean_l
     for (uint32_t s = 0; s < scales; s++)
         if (!cdf_is_valid(cdf + (size_t)s * EC_FINE_STEPS)) return EC_ERR_TABLE;
 
-    ec_pixels *model = calloc(1, sizeof *model + (size_t)scales * EC_PIXEL_STRIDE * sizeof model->rows[0]);
+    ec_pixels *model = calloc(1, sizeof *model);
     if (model == NULL) return EC_ERR_MEMORY;
+    model->fine = calloc((size_t)scales * 4 * EC_FINE_ROW, sizeof *model->fine);
+    model->inverse = calloc((size_t)scales * EC_INVERSE_ROW, sizeof *model->inverse);
+    model->shuffles = ec_make_shuffles();
+    if (model->fine == NULL || model->inverse == NULL || model->shuffles == NULL) {
+        ec_pixels_free(model);
+        return EC_ERR_MEMORY;
+    }
     model->scales = scales;
     model->colours = colours;
     for (uint32_t c = 0; c < colours; c++) {
@@ -60,18 +67,54 @@ int ec_pixels_create(const uint16_t *cdf, uint32_t scales, const int16_t *mean_l
         for (uint32_t i = 0; i < tap_counts[c]; i++, taps += 3, weights++)
             model->taps[c][i] = (ec_tap){taps[0], taps[1], taps[2], *weights};
     }
-    memcpy(model->mean_lut, mean_lut, sizeof model->mean_lut);
-    for (uint32_t s = 0; s < scales; s++) {
-        uint16_t *row = model->rows + (size_t)s * EC_PIXEL_STRIDE;
-        memcpy(row, cdf + (size_t)s * EC_FINE_STEPS, EC_FINE_STEPS * sizeof *row);
-        fill_inverse(row, row + EC_FINE_STEPS);
+    memcpy(model->mean_lut, mean_lut, EC_LOGIT_LEVELS * sizeof *mean_lut);
+    for (size_t s = 0; s < scales; s++) {
+        const uint16_t *row = cdf + s * EC_FINE_STEPS;
+        for (size_t t = 0; t < 4 * EC_FINE_ROW; t++) /* goes on with the last value: the search stops there */
+            model->fine[(4 * s + t % 4) * EC_FINE_ROW + t / 4] =
+                row[t < EC_FINE_STEPS ? t : EC_FINE_STEPS - 1];
+        fill_inverse(row, model->inverse + s * EC_INVERSE_ROW);
     }
+    model->kernels = ec_choose_kernels();
     *out = model;
     return EC_OK;
 }
 
-void ec_pixels_free(ec_pixels *model) { free(model); }
+void ec_pixels_free(ec_pixels *model) {
+    if (model == NULL) return;
+    free(model->fine);
+    free(model->inverse);
+    free(model->shuffles);
+    free(model);
+}
 
 size_t ec_pixels_bytes(const ec_pixels *model) {
-    return sizeof *model + (size_t)model->scales * EC_PIXEL_STRIDE * sizeof model->rows[0];
+    return sizeof *model + sizeof(ec_shuffles) +
+           2 * (size_t)model->scales * (4 * EC_FINE_ROW + EC_INVERSE_ROW);
+}
+
+/* The mean of one sample as the kernels compute it, for callers that estimate rates. */
+static uint16_t mean_of(const ec_pixels *model, const uint8_t *image, int32_t logit, uint32_t row,
+                        uint32_t column, uint32_t colour, uint32_t width) {
+    const int32_t level = logit < -2048 ? 0 : logit > 2047 ? EC_LOGIT_LEVELS - 1 : logit + 2048;
+    int32_t sum = model->mean_lut[level] * 4096 + model->bias[colour];
+    for (uint32_t i = 0; i < model->tap_counts[colour]; i++) {
+        const ec_tap *tap = &model->taps[colour][i];
+        const int64_t r = (int64_t)row + tap->row, c = (int64_t)column + tap->column;
+        if (r < 0 || c < 0 || c >= (int64_t)width) continue;
+        const size_t pixel = (size_t)r * width + (size_t)c;
+        sum += tap->weight * image[pixel * model->colours + (uint32_t)((int32_t)colour + tap->colour)];
+    }
+    const int32_t mean = sum < 0 ? 0 : sum >> 16;
+    return (uint16_t)(mean > EC_MEAN_MAX ? EC_MEAN_MAX : mean);
+}
+
+int ec_pixels_mean_index(const ec_pixels *model, const uint8_t *images, const int16_t *logits, size_t count,
+                         uint32_t height, uint32_t width, uint16_t *out) {
+    for (size_t image = 0; image < count; image++, images += (size_t)height * width * model->colours)
+        for (uint32_t colour = 0; colour < model->colours; colour++)
+            for (uint32_t row = 0; row < height; row++)
+                for (uint32_t column = 0; column < width; column++)
+                    *out++ = mean_of(model, images, *logits++, row, column, colour, width);
+    return EC_OK;
 }

@@ -1,7 +1,13 @@
-/* Frequency tables: validation and the two decoder layouts. */
+/* Frequency tables: validation, rows for searching, and fused slots. */
 #include <stdlib.h>
 
 #include "models.h"
+
+#define ROW_ALIGNMENT 64
+#define FUSED_LIMIT   ((size_t)64 << 20)
+/* By choice fused only what a first-level cache nearly holds: beyond it the search of rows, sixteen times
+ * smaller, is faster. */
+#define FUSED_IN_CACHE ((size_t)64 << 10)
 
 /* Smallest n with 2^n >= value. */
 static uint32_t ceil_log2(uint32_t value) {
@@ -10,111 +16,151 @@ static uint32_t ceil_log2(uint32_t value) {
     return n;
 }
 
-/* More buckets than symbols shorten the search, as long as all rows together stay in a second-level cache. */
-#define ROWS_IN_CACHE ((size_t)256 << 10)
-
-/* uint16 units of one row: K + 1 starts and 2^bucket_bits + 1 index entries of one or two bytes. */
-static size_t row_stride(uint32_t symbols, uint32_t bucket_bits) {
-    const size_t index = ((size_t)1 << bucket_bits) + 1;
-    return (size_t)symbols + 1 + (symbols > 256 ? index : (index + 1) / 2);
-}
-
-static int row_is_valid(const uint32_t *counts, uint32_t symbols, uint32_t bits) {
+static int row_is_valid(const ec_tables *t, const uint32_t *counts) {
     uint64_t sum = 0;
-    for (uint32_t k = 0; k < symbols; k++) {
+    for (uint32_t k = 0; k < t->symbols + t->escape; k++) {
         if (counts[k] > 65535) return 0;
         sum += counts[k];
     }
-    return sum == (uint64_t)1 << bits;
+    /* At 16 bits the slot before an unused first symbol could not be told from the last one. */
+    return sum == (uint64_t)1 << t->bits && (t->bits < 16 || counts[0] > 0);
+}
+
+/* Kind and levels of rows over `alphabet` symbols. */
+static void plan_rows(ec_tables *t, uint32_t alphabet) {
+    t->levels = 1;
+    if (alphabet <= 16) {
+        t->kind = EC_KIND_FLAT16;
+        t->row_bytes = 32;
+    } else if (alphabet <= 32) {
+        t->kind = EC_KIND_FLAT32;
+        t->row_bytes = 64;
+    } else {
+        while (t->levels < EC_MAX_LEVELS && (alphabet - 1) >> (4 * t->levels) > 0) t->levels++;
+        t->kind = t->levels == 2 ? EC_KIND_TREE : EC_KIND_DEEP;
+        for (uint32_t level = 0; level < t->levels; level++) {
+            const uint32_t below = 4 * (t->levels - 1 - level);
+            const uint32_t values = ((alphabet - 1) >> below) + 1;
+            t->level_at[level] = t->row_bytes;
+            t->row_bytes += 2 * ((values + 15) / 16 * 16);
+        }
+    }
 }
 
 static void fill_row(const ec_tables *t, const uint32_t *counts, uint16_t *row) {
-    uint32_t start = 0;
-    for (uint32_t k = 0; k < t->symbols; k++) {
-        row[k] = (uint16_t)start;
-        start += counts[k];
-    }
-    row[t->symbols] = (uint16_t)start;
-
-    uint16_t *wide = row + t->symbols + 1;
-    uint8_t *narrow = (uint8_t *)wide;
-    const uint32_t buckets = 1u << t->bucket_bits;
-    const uint32_t width = 1u << (t->bits - t->bucket_bits);
-    uint32_t symbol = 0, end = counts[0];
-    for (uint32_t b = 0; b <= buckets; b++) {
-        const uint32_t slot = b < buckets ? b * width : (1u << t->bits) - 1; /* the end: the last symbol */
-        while (end <= slot) end += counts[++symbol];
-        if (t->symbols > 256)
-            wide[b] = (uint16_t)symbol;
-        else
-            narrow[b] = (uint8_t)symbol;
+    const uint32_t alphabet = t->symbols + t->escape;
+    for (uint32_t i = 0; i < t->row_bytes / 2; i++) row[i] = (uint16_t)(((1u << t->bits) - 1) ^ t->bias);
+    uint32_t end = 0;
+    for (uint32_t k = 0; k < alphabet; k++) {
+        end += counts[k];
+        for (uint32_t level = 0; level < t->levels; level++) {
+            const uint32_t below = 4 * (t->levels - 1 - level);
+            uint16_t *values = row + t->level_at[level] / 2;
+            values[k >> below] = (uint16_t)((end - 1) ^ t->bias); /* the last symbol of a node stays */
+        }
     }
 }
 
+/* An escape's entry has an offset beyond its count, and its true offset in the place of the symbol. */
 static void fill_fused(const ec_tables *t, const uint32_t *counts, uint32_t *entry) {
-    for (uint32_t k = 0; k < t->symbols; k++)
-        for (uint32_t i = 0; i < counts[k]; i++)
-            *entry++ = (k << (2 * t->bits)) | ((counts[k] - 1) << t->bits) | i;
+    const uint32_t last = (1u << t->field) - 1;
+    for (uint32_t k = 0; k < t->symbols + t->escape; k++)
+        for (uint32_t i = 0; i < counts[k]; i++) {
+            const uint32_t symbol = k < t->symbols ? k : i;
+            const uint32_t offset = k < t->symbols ? i : last;
+            *entry++ = (symbol << (2 * t->field)) | ((counts[k] - 1) << t->field) | offset;
+        }
 }
 
-int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, uint32_t bits, int layout,
-                     ec_tables **out) {
-    *out = NULL;
-    if (bits < 8 || bits > 16 || symbols < 1 || symbols > 65535 || tables < 1 || tables > 0x7FFFFFFF ||
-        layout < EC_LAYOUT_AUTO || layout > EC_LAYOUT_BUCKETED)
-        return EC_ERR_ARGUMENT;
-    const uint32_t symbol_bits = ceil_log2(symbols);
-    const int fusible = 2 * bits + symbol_bits <= 32 && tables <= (EC_FUSED_LIMIT / 4) >> bits;
-    if (layout == EC_LAYOUT_FUSED && !fusible) return EC_ERR_ARGUMENT;
-    if (layout == EC_LAYOUT_AUTO)
-        layout = fusible && tables <= (EC_FUSED_IN_CACHE / 4) >> bits ? EC_LAYOUT_FUSED : EC_LAYOUT_BUCKETED;
-    for (size_t i = 0; i < tables; i++)
-        if (!row_is_valid(counts + i * symbols, symbols, bits)) return EC_ERR_TABLE;
+/* Chooses the fields of an entry: as small as the counts allow. Whether all entries fit 32 bits and all
+ * tables the limit. */
+static int plan_fused(ec_tables *t, const uint32_t *counts) {
+    if (t->bits > 15 || t->count > (FUSED_LIMIT / 4) >> t->bits) return 0;
+    const uint32_t alphabet = t->symbols + t->escape;
+    uint32_t most = 0, most_escape = 0;
+    for (size_t i = 0; i < t->count * alphabet; i++) {
+        if (counts[i] > most) most = counts[i];
+        if (t->escape && i % alphabet == t->symbols && counts[i] > most_escape) most_escape = counts[i];
+    }
+    const uint32_t ordinary = ceil_log2(most), escape = ceil_log2(most_escape + 1);
+    t->field = ordinary > escape ? ordinary : escape;
+    const uint32_t upper = t->escape_bits > escape ? t->escape_bits : escape;
+    return 2 * t->field + upper <= 32;
+}
 
+static int allocate(ec_tables *t, int fused) {
+    const size_t rows = t->count * t->row_bytes + ROW_ALIGNMENT; /* a guard, its end before the first row */
+    t->block = aligned_alloc(ROW_ALIGNMENT, (rows + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT);
+    if (fused) t->fused = malloc((t->count * 4) << t->bits);
+    t->shuffles = ec_make_shuffles();
+    return t->block != NULL && t->shuffles != NULL && (!fused || t->fused != NULL);
+}
+
+int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, uint32_t bits, int escape,
+                     int layout, ec_tables **out) {
+    *out = NULL;
+    if (bits < 8 || bits > 16 || symbols < 1 || symbols > 65536 - (escape != 0) || tables < 1 ||
+        tables > 0x7FFFFFFF || layout < EC_LAYOUT_AUTO || layout > EC_LAYOUT_SEARCH)
+        return EC_ERR_ARGUMENT;
     ec_tables *t = calloc(1, sizeof *t);
     if (t == NULL) return EC_ERR_MEMORY;
     t->count = tables;
     t->symbols = symbols;
     t->bits = bits;
-    t->layout = layout;
-    t->bucket_bits = symbol_bits < bits ? symbol_bits : bits;
-    t->stride = row_stride(symbols, t->bucket_bits);
-    while (t->bucket_bits < bits && t->bucket_bits < symbol_bits + 3 &&
-           tables <= ROWS_IN_CACHE / (2 * row_stride(symbols, t->bucket_bits + 1)))
-        t->stride = row_stride(symbols, ++t->bucket_bits);
-    const size_t slots = (size_t)1 << bits;
-    if (tables <= SIZE_MAX / (4 * slots) && tables <= SIZE_MAX / (2 * t->stride)) {
-        t->rows = malloc(tables * t->stride * sizeof *t->rows);
-        if (layout == EC_LAYOUT_FUSED) t->fused = malloc(tables * slots * sizeof *t->fused);
+    t->escape = escape != 0;
+    t->escape_bits = ceil_log2(symbols);
+    t->bias = bits == 16 ? 0x8000 : 0;
+    const uint32_t alphabet = symbols + t->escape;
+    plan_rows(t, alphabet);
+    int status = tables > (UINT32_MAX - 2 * ROW_ALIGNMENT) / t->row_bytes ? EC_ERR_MEMORY : EC_OK;
+    for (size_t i = 0; status == EC_OK && i < tables; i++)
+        if (!row_is_valid(t, counts + i * alphabet)) status = EC_ERR_TABLE;
+    int fused = 0;
+    if (status == EC_OK && layout != EC_LAYOUT_SEARCH) {
+        fused = plan_fused(t, counts);
+        if (!fused && layout == EC_LAYOUT_FUSED) status = EC_ERR_ARGUMENT;
+        if (layout == EC_LAYOUT_AUTO && tables > (FUSED_IN_CACHE / 4) >> bits) fused = 0;
     }
-    if (t->rows == NULL || (layout == EC_LAYOUT_FUSED && t->fused == NULL)) {
+    if (status == EC_OK && !allocate(t, fused)) status = EC_ERR_MEMORY;
+    if (status != EC_OK) {
         ec_tables_free(t);
-        return EC_ERR_MEMORY;
+        return status;
     }
+    t->rows = t->block + ROW_ALIGNMENT / 2;
+    /* All of the guard: idle lanes may look before its last value. */
+    for (size_t i = 0; i < ROW_ALIGNMENT / 2; i++) t->block[i] = (uint16_t)(((1u << bits) - 1) ^ t->bias);
     for (size_t i = 0; i < tables; i++) {
-        fill_row(t, counts + i * symbols, t->rows + i * t->stride);
-        if (t->fused != NULL) fill_fused(t, counts + i * symbols, t->fused + (i << bits));
+        fill_row(t, counts + i * alphabet, t->rows + i * (t->row_bytes / 2));
+        if (fused) fill_fused(t, counts + i * alphabet, t->fused + (i << bits));
     }
+    if (fused) t->kind = EC_KIND_FUSED;
+    t->kernels = ec_choose_kernels();
     *out = t;
     return EC_OK;
 }
 
 void ec_tables_free(ec_tables *tables) {
     if (tables == NULL) return;
-    free(tables->rows);
+    free(tables->block);
     free(tables->fused);
+    free(tables->shuffles);
     free(tables);
 }
 
 size_t ec_tables_bytes(const ec_tables *tables) {
     const size_t fused = tables->fused != NULL ? (tables->count * 4) << tables->bits : 0;
-    return sizeof *tables + tables->count * tables->stride * sizeof *tables->rows + fused;
+    return sizeof *tables + sizeof(ec_shuffles) + ROW_ALIGNMENT + tables->count * tables->row_bytes + fused;
 }
 
-int ec_tables_layout(const ec_tables *tables) { return tables->layout; }
+int ec_tables_layout(const ec_tables *tables) {
+    return tables->kind == EC_KIND_FUSED ? EC_LAYOUT_FUSED : EC_LAYOUT_SEARCH;
+}
+
+const char *ec_tables_isa(const ec_tables *tables) { return tables->kernels->isa; }
 
 int ec_tables_counts(const ec_tables *tables, size_t table, uint32_t *out) {
     if (table >= tables->count) return EC_ERR_INDEX;
-    for (uint32_t k = 0; k < tables->symbols; k++) out[k] = ec_symbol_pair(tables, table, k) >> 16;
+    for (uint32_t k = 0; k < tables->symbols + tables->escape; k++)
+        out[k] = ec_interval_of(tables, table, k).count;
     return EC_OK;
 }

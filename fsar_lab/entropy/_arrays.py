@@ -11,8 +11,13 @@ from fsar_lab.entropy._entropy_c import ffi
 
 Array = npt.NDArray[Any]
 
-_C_TYPES = {"uint8": "uint8_t[]", "int16": "int16_t[]", "uint16": "uint16_t[]", "int32": "int32_t[]"}
-_C_TYPES["uint32"] = "uint32_t[]"
+BYTES = ffi.typeof("uint8_t[]")
+
+# By the one-letter code of the dtype, which is much faster to ask for than its name.
+_C_TYPES = {
+    np.dtype(dtype).char: ffi.typeof(f"{np.dtype(dtype).name}_t[]")
+    for dtype in (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.uint64)
+}
 
 
 def require(name: str, array: object, dtype: type[np.generic], shape: tuple[int | None, ...]) -> Array:
@@ -29,6 +34,13 @@ def require(name: str, array: object, dtype: type[np.generic], shape: tuple[int 
         ValueError: another shape, or not C-contiguous.
     """
     wanted = np.dtype(dtype)
+    if type(array) is np.ndarray and array.dtype is wanted and array.ndim == len(shape):
+        for size, given in zip(shape, array.shape, strict=True):
+            if size is not None and size != given:
+                break
+        else:
+            if array.flags.c_contiguous:
+                return array  # the usual case, at the cost of a microsecond
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a numpy array of {wanted}, not {type(array).__name__}")
     if array.dtype != wanted:
@@ -45,6 +57,16 @@ def require(name: str, array: object, dtype: type[np.generic], shape: tuple[int 
     return array
 
 
+def require_index(index: object, shape: tuple[int | None, ...]) -> tuple[int, Array | None]:
+    """Bytes of an entry and the array of table indices, which may be None for none at all."""
+    if index is None:
+        return 0, None
+    dtypes: dict[str, type[np.generic]] = {"uint8": np.uint8, "uint16": np.uint16}
+    dtype = dtypes.get(str(getattr(index, "dtype", "")), np.uint32)
+    array = require("index", index, dtype, shape)
+    return array.itemsize, array
+
+
 def pointer(array: Array) -> Any:
     """A C pointer to the elements of a contiguous array; keeps the array alive."""
-    return ffi.from_buffer(_C_TYPES[array.dtype.name], array)
+    return ffi.from_buffer(_C_TYPES[array.dtype.char], array)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from fsar_lab.entropy._entropy_c import lib
 
@@ -15,12 +15,26 @@ def group_ranges(num_images: int) -> list[tuple[int, int]]:
     return [(first, min(first + LANES, num_images)) for first in range(0, num_images, LANES)]
 
 
-def for_each_group(work: Callable[[int], None], groups: int, threads: int) -> None:
-    """Calls `work(group)` for every group, in `threads` threads (the C library runs without the GIL)."""
-    if threads <= 1 or groups <= 1:
-        for group in range(groups):
-            work(group)
-        return
-    with ThreadPoolExecutor(max_workers=min(threads, groups)) as pool:
-        for _ in pool.map(work, range(groups)):
-            pass
+def in_shares(work: Callable[[int, int], None], groups: int, threads: int) -> None:
+    """Calls `work(first, last)` for about equal shares of the groups, one in each thread.
+
+    The C library works without the GIL, on many groups in one call. An exception of any share is raised here.
+    """
+    shares = max(1, min(threads, groups))
+    cuts = [groups * i // shares for i in range(shares + 1)]
+    errors: list[BaseException] = []
+
+    def guarded(first: int, last: int) -> None:
+        try:
+            work(first, last)
+        except BaseException as error:
+            errors.append(error)
+
+    others = [threading.Thread(target=guarded, args=cuts[i : i + 2]) for i in range(1, shares)]
+    for thread in others:
+        thread.start()
+    guarded(*cuts[:2])
+    for thread in others:
+        thread.join()
+    if errors:
+        raise errors[0]

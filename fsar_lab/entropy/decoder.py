@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from fsar_lab.entropy._arrays import Array, pointer, require
+from fsar_lab.entropy._arrays import BYTES, Array, pointer, require, require_index
 from fsar_lab.entropy._entropy_c import ffi, lib
-from fsar_lab.entropy._groups import for_each_group, group_ranges
+from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
 from fsar_lab.entropy._status import check
 from fsar_lab.entropy.fsar import FSARModel
 from fsar_lab.entropy.pixels import PixelModel
 from fsar_lab.entropy.tables import Tables
 from fsar_lab.errors import DamagedStreamError
+
+_DECODERS = ffi.typeof("ec_decoder[]")
 
 
 class Decoder:
@@ -43,35 +45,40 @@ class Decoder:
             raise DamagedStreamError(
                 f"{num_images} images need {len(self._ranges)} group streams, {len(groups)} were given"
             )
-        self._decoders: list[Any] = []
-        self._streams: list[Any] = []  # keeps the bytes alive
-        for (first, last), stream in zip(self._ranges, groups, strict=True):
-            view = ffi.from_buffer("uint8_t[]", stream)
-            decoder = ffi.new("ec_decoder *")
-            status = lib.ec_decoder_init(decoder, last - first, view, len(stream))
-            check(status, f"stream of images {first}..{last - 1}")
-            self._streams.append(view)
-            self._decoders.append(decoder)
+        self._decoders = ffi.new(_DECODERS, len(self._ranges))
+        self._bytes = ffi.from_buffer(BYTES, b"".join(groups))
+        sizes = np.array([len(stream) for stream in groups], np.uint64)
+        status = lib.ec_decoders_init(
+            self._decoders, len(groups), self.num_images, self._bytes, pointer(sizes)
+        )
+        if status != lib.EC_OK:
+            check(status, f"streams of {num_images} images")
 
-    def pop_indexed(self, tables: Tables, index: Array) -> Array:
+    def pop_indexed(self, tables: Tables, index: Array | int) -> Array:
         """Decodes symbols with one table each.
 
         Args:
             tables: the distributions.
-            index: uint32 [N, P].
+            index: uint8, uint16 or uint32 [N, P]; a number P instead: P symbols of the first table.
 
         Returns:
             uint16 [N, P].
         """
-        index = require("index", index, np.uint32, (self.num_images, None))
-        symbols = np.empty(index.shape, np.uint16)
-        positions = int(index.shape[1])
+        shape: tuple[int, ...]
+        if isinstance(index, int):
+            if index < 0:
+                raise ValueError(f"cannot decode {index} symbols")
+            shape, index_bytes, view = (self.num_images, index), 0, None
+        else:
+            index_bytes, view = require_index(index, (self.num_images, None))
+            shape = index.shape
+        symbols = np.empty(shape, np.uint16)
 
-        def decode(decoder: Any, first: int, last: int) -> int:
+        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+            c_index = ffi.NULL if view is None else pointer(view[first:last])
+            out = pointer(symbols[first:last])
             return int(
-                lib.ec_decode_indexed(
-                    decoder, tables._c, pointer(index[first:last]), positions, pointer(symbols[first:last])
-                )
+                lib.ec_decode_indexed(decoders, groups, tables._c, c_index, index_bytes, shape[1], out)
             )
 
         self._pop(decode, "pop_indexed")
@@ -87,18 +94,18 @@ class Decoder:
         Returns:
             uint16 [N, G, h, w].
         """
-        number, groups, height, width = (int(size) for size in shape)
-        if number != self.num_images or groups != model.groups or height < 0 or width < 0:
+        number, groups_of_codes, height, width = (int(size) for size in shape)
+        if number != self.num_images or groups_of_codes != model.groups or height < 0 or width < 0:
             raise ValueError(
                 f"shape {list(shape)} must be [{self.num_images}, {model.groups}, height, width]"
             )
-        indices = np.empty((number, groups, height, width), np.uint16)
+        indices = np.empty((number, groups_of_codes, height, width), np.uint16)
+        scratch_bytes = lib.ec_fsar_scratch(model._c, min(LANES, number), height, width)
 
-        def decode(decoder: Any, first: int, last: int) -> int:
-            bytes_needed = lib.ec_fsar_scratch(model._c, last - first, height, width)
-            scratch = np.empty(bytes_needed // 2, np.uint16)
+        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+            scratch = pointer(np.empty(scratch_bytes // 2, np.uint16))
             out = pointer(indices[first:last])
-            return int(lib.ec_decode_fsar(decoder, model._c, height, width, out, pointer(scratch)))
+            return int(lib.ec_decode_fsar(decoders, groups, model._c, height, width, out, scratch))
 
         self._pop(decode, "pop_fsar")
         return indices
@@ -118,24 +125,62 @@ class Decoder:
         scales = require("scales", scales, np.uint8, logits.shape)
         number, colours, height, width = logits.shape
         images = np.empty((number, height, width, colours), np.uint8)
+        scratch_bytes = lib.ec_pixels_scratch(model._c, min(LANES, number), height, width)
 
-        def decode(decoder: Any, first: int, last: int) -> int:
-            scratch = np.empty(lib.ec_pixels_scratch(model._c, last - first, height, width), np.uint8)
-            return int(
-                lib.ec_decode_pixels(
-                    decoder,
-                    model._c,
-                    pointer(logits[first:last]),
-                    pointer(scales[first:last]),
-                    height,
-                    width,
-                    pointer(images[first:last]),
-                    pointer(scratch),
-                )
-            )
+        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+            scratch = pointer(np.empty(scratch_bytes, np.uint8))
+            views = (pointer(array[first:last]) for array in (logits, scales))
+            out = pointer(images[first:last])
+            return int(lib.ec_decode_pixels(decoders, groups, model._c, *views, height, width, out, scratch))
 
         self._pop(decode, "pop_pixels")
         return images
+
+    def pop_rows(self, starts: Array, bits: int) -> Array:
+        """Decodes one position of every image with distributions that the caller computed.
+
+        Args:
+            starts: uint16 [N, K], bits: as `Encoder.push_rows` had them; they may depend on what was decoded.
+
+        Returns:
+            uint16 [N].
+
+        Raises:
+            TableError: a row breaks its rules.
+        """
+        starts = require("starts", starts, np.uint16, (self.num_images, None))
+        values = np.empty(self.num_images, np.uint16)
+        symbols = int(starts.shape[1])
+
+        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+            for group in range(groups):
+                rows = slice(first + LANES * group, min(first + LANES * (group + 1), last))
+                status = lib.ec_decode_rows(
+                    decoders + group, pointer(starts[rows]), symbols, bits, pointer(values[rows])
+                )
+                if status != lib.EC_OK:
+                    return int(status)
+            return int(lib.EC_OK)
+
+        self._pop(decode, "pop_rows")
+        return values
+
+    def pop_bypass(self, bits: int, positions: int) -> Array:
+        """Decodes numbers of `bits` bits: uint16 [N, positions]."""
+        if positions < 0:
+            raise ValueError(f"cannot decode {positions} numbers")
+        values = np.empty((self.num_images, positions), np.uint16)
+
+        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+            for group in range(groups):
+                part = values[first + LANES * group : min(first + LANES * (group + 1), last)]
+                status = lib.ec_decode_bypass(decoders + group, bits, positions, pointer(part))
+                if status != lib.EC_OK:
+                    return int(status)
+            return int(lib.EC_OK)
+
+        self._pop(decode, "pop_bypass")
+        return values
 
     def finish(self) -> None:
         """Checks the end: every state is the initial one again and every word was consumed.
@@ -143,12 +188,16 @@ class Decoder:
         Raises:
             DamagedStreamError: the bytes were altered or decoded with another model.
         """
-        for (first, last), decoder in zip(self._ranges, self._decoders, strict=True):
-            check(lib.ec_decoder_finish(decoder), f"end of images {first}..{last - 1}")
+        for group, (first, last) in enumerate(self._ranges):
+            status = lib.ec_decoder_finish(self._decoders + group)
+            if status != lib.EC_OK:
+                check(status, f"end of images {first}..{last - 1}")
 
-    def _pop(self, decode: Callable[[Any, int, int], int], what: str) -> None:
-        def work(group: int) -> None:
-            first, last = self._ranges[group]
-            check(decode(self._decoders[group], first, last), f"{what}, images {first}..{last - 1}")
+    def _pop(self, decode: Callable[[Any, int, int, int], int], what: str) -> None:
+        def work(first: int, last: int) -> None:
+            start, stop = self._ranges[first][0], self._ranges[last - 1][1]
+            status = decode(self._decoders + first, last - first, start, stop)
+            if status != lib.EC_OK:
+                check(status, f"{what}, images {start}..{stop - 1}")
 
-        for_each_group(work, len(self._ranges), self.threads)
+        in_shares(work, len(self._ranges), self.threads)

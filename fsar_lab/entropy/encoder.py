@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fsar_lab.entropy._arrays import Array, pointer, require
+from fsar_lab.entropy._arrays import Array, pointer, require, require_index
 from fsar_lab.entropy._entropy_c import ffi, lib
-from fsar_lab.entropy._groups import for_each_group, group_ranges
+from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
 from fsar_lab.entropy._status import check
 from fsar_lab.entropy.fsar import FSARModel
 from fsar_lab.entropy.pixels import PixelModel
 from fsar_lab.entropy.tables import Tables
+
+_ENCODERS = ffi.typeof("ec_encoder[]")
+_STATES = np.dtype(
+    {
+        "names": ["state"],
+        "formats": [(np.uint32, LANES)],
+        "offsets": [ffi.offsetof("ec_encoder", "state")],
+        "itemsize": ffi.sizeof("ec_encoder"),
+    }
+)
+BATCH = 16  # groups encoded into the same buffer before their words are taken away: it stays in the cache
 
 
 class Encoder:
@@ -28,39 +38,36 @@ class Encoder:
 
         Args:
             num_images: N, at least 1.
-            threads: groups of 32 images worked on at a time; the bytes do not depend on it.
+            threads: shares of the groups of 32 images worked on at a time; the bytes do not depend on it.
         """
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, not {num_images}")
         self.num_images, self.threads = int(num_images), int(threads)
         self._ranges = group_ranges(self.num_images)
-        self._chunks: list[list[bytes]] = [[] for _ in self._ranges]  # in order of pushing
-        self._encoders: list[Any] = []
-        for first, last in self._ranges:
-            encoder = ffi.new("ec_encoder *")
-            check(lib.ec_encoder_init(encoder, last - first), "Encoder")
-            self._encoders.append(encoder)
+        self._words: list[list[memoryview]] = []  # of every push, of every group
+        self._encoders = ffi.new(_ENCODERS, len(self._ranges))
+        check(lib.ec_encoders_init(self._encoders, len(self._ranges), self.num_images), "Encoder")
 
-    def push_indexed(self, tables: Tables, symbols: Array, index: Array) -> None:
+    def push_indexed(self, tables: Tables, symbols: Array, index: Array | None = None) -> None:
         """Codes symbols with one table each.
 
         Args:
             tables: the distributions.
             symbols: uint16 [N, P].
-            index: uint32 [N, P], table of each symbol.
+            index: uint8, uint16 or uint32 [N, P], table of each symbol; None: the first table for all.
 
         Raises:
             SymbolRangeError: a symbol or index cannot be coded.
         """
         symbols = require("symbols", symbols, np.uint16, (self.num_images, None))
-        index = require("index", index, np.uint32, symbols.shape)
+        width, view = require_index(index, symbols.shape)
         positions = int(symbols.shape[1])
 
-        def encode(encoder: Any, first: int, last: int) -> int:
+        def encode(encoders: Any, groups: int, first: int, last: int) -> int:
+            c_index = ffi.NULL if view is None else pointer(view[first:last])
+            c_symbols = pointer(symbols[first:last])
             return int(
-                lib.ec_encode_indexed(
-                    encoder, tables._c, pointer(symbols[first:last]), pointer(index[first:last]), positions
-                )
+                lib.ec_encode_indexed(encoders, groups, tables._c, c_symbols, c_index, width, positions)
             )
 
         self._push(encode, positions, "push_indexed")
@@ -76,12 +83,15 @@ class Encoder:
             SymbolRangeError: a symbol cannot be coded.
         """
         indices = require("indices", indices, np.uint16, (self.num_images, model.groups, None, None))
-        _, groups, height, width = indices.shape
+        _, groups_of_codes, height, width = indices.shape
+        scratch_bytes = lib.ec_fsar_scratch(model._c, min(LANES, self.num_images), height, width)
 
-        def encode(encoder: Any, first: int, last: int) -> int:
-            return int(lib.ec_encode_fsar(encoder, model._c, pointer(indices[first:last]), height, width))
+        def encode(encoders: Any, groups: int, first: int, last: int) -> int:
+            scratch = pointer(np.empty(scratch_bytes // 2, np.uint16))
+            view = pointer(indices[first:last])
+            return int(lib.ec_encode_fsar(encoders, groups, model._c, view, height, width, scratch))
 
-        self._push(encode, groups * height * width, "push_fsar")
+        self._push(encode, groups_of_codes * height * width, "push_fsar")
 
     def push_pixels(self, model: PixelModel, images: Array, logits: Array, scales: Array) -> None:
         """Codes pixels.
@@ -99,59 +109,117 @@ class Encoder:
         number, height, width, colours = images.shape
         logits = require("logits", logits, np.int16, (number, colours, height, width))
         scales = require("scales", scales, np.uint8, (number, colours, height, width))
+        scratch_bytes = lib.ec_pixels_scratch(model._c, min(LANES, number), height, width)
 
-        def encode(encoder: Any, first: int, last: int) -> int:
-            return int(
-                lib.ec_encode_pixels(
-                    encoder,
-                    model._c,
-                    pointer(images[first:last]),
-                    pointer(logits[first:last]),
-                    pointer(scales[first:last]),
-                    height,
-                    width,
-                )
-            )
+        def encode(encoders: Any, groups: int, first: int, last: int) -> int:
+            scratch = pointer(np.empty(scratch_bytes, np.uint8))
+            views = (pointer(array[first:last]) for array in (images, logits, scales))
+            return int(lib.ec_encode_pixels(encoders, groups, model._c, *views, height, width, scratch))
 
         self._push(encode, height * width * colours, "push_pixels")
+
+    def push_rows(self, starts: Array, bits: int, values: Array) -> None:
+        """Codes one position of every image with distributions that the caller computed.
+
+        Positions are pushed from the last to the first. Rows must be integers, or computed exactly alike on
+        both sides.
+
+        Args:
+            starts: uint16 [N, K]: symbol k owns the slots starts[k] .. starts[k + 1] - 1, the last one ends
+                at 2^bits; every row begins with 0 and does not decrease.
+            bits: 8..16.
+            values: uint16 [N], each with at least one slot in its row.
+
+        Raises:
+            TableError: a row breaks its rules.
+            SymbolRangeError: a value is not below K or has no slots.
+        """
+        starts = require("starts", starts, np.uint16, (self.num_images, None))
+        values = require("values", values, np.uint16, (self.num_images,))
+        symbols = int(starts.shape[1])
+
+        def encode(encoders: Any, groups: int, first: int, last: int) -> int:
+            for group in range(groups):
+                rows = slice(first + LANES * group, min(first + LANES * (group + 1), last))
+                status = lib.ec_encode_rows(
+                    encoders + group, pointer(starts[rows]), symbols, bits, pointer(values[rows])
+                )
+                if status != lib.EC_OK:
+                    return int(status)
+            return int(lib.EC_OK)
+
+        self._push(encode, 1, "push_rows")
+
+    def push_bypass(self, bits: int, values: Array) -> None:
+        """Codes numbers as they are.
+
+        Args:
+            bits: 1..16, what each of them costs.
+            values: uint16 [N, P], each below 2^bits.
+
+        Raises:
+            SymbolRangeError: a value is too large.
+        """
+        values = require("values", values, np.uint16, (self.num_images, None))
+        positions = int(values.shape[1])
+
+        def encode(encoders: Any, groups: int, first: int, last: int) -> int:
+            for group in range(groups):
+                part = values[first + LANES * group : min(first + LANES * (group + 1), last)]
+                status = lib.ec_encode_bypass(encoders + group, bits, pointer(part), positions)
+                if status != lib.EC_OK:
+                    return int(status)
+            return int(lib.EC_OK)
+
+        self._push(encode, positions, "push_bypass")
 
     def information(self) -> float:
         """Bits coded so far: 16 per word plus log2(state / 2^16) of every image.
 
         Differences of this figure split a stream exactly between what was pushed.
         """
-        bits = 0.0
-        for encoder, chunks in zip(self._encoders, self._chunks, strict=True):
-            bits += 8 * sum(len(chunk) for chunk in chunks)
-            bits += sum(math.log2(encoder.state[lane]) - 16 for lane in range(encoder.lanes))
-        return bits
+        words = sum(len(part) for parts in self._words for part in parts)
+        return 8.0 * words + float((np.log2(self._states()) - 16).sum())
 
     def finish(self) -> list[bytes]:
         """The stream of every group: four bytes of state per image, then the words."""
-        streams = []
-        for encoder, chunks in zip(self._encoders, self._chunks, strict=True):
-            states = bytearray(4 * encoder.lanes)
-            lib.ec_encoder_states(encoder, ffi.from_buffer("uint8_t[]", states))
-            streams.append(b"".join([states, *reversed(chunks)]))
-        return streams
+        states = memoryview(self._states().astype("<u4").tobytes())
+        parts = [states[4 * first : 4 * last] for first, last in self._ranges]
+        return [b"".join(stream) for stream in zip(parts, *reversed(self._words), strict=True)]
 
-    def _push(self, encode: Callable[[Any, int, int], int], positions: int, what: str) -> None:
-        """Encodes every group into a fresh buffer; keeps the results only if all succeeded."""
-        done: list[tuple[Any, bytes] | None] = [None] * len(self._ranges)
+    def _states(self) -> Array:
+        """Of every image, uint32 [N]."""
+        groups: Array = np.frombuffer(ffi.buffer(self._encoders), _STATES)["state"]
+        return groups.reshape(-1)[: self.num_images]
 
-        def work(group: int) -> None:
-            first, last = self._ranges[group]
-            buffer = np.empty(lib.ec_encode_bound(last - first, positions), np.uint8)
-            encoder = ffi.new("ec_encoder *", self._encoders[group][0])
-            view = pointer(buffer)
-            lib.ec_encoder_attach(encoder, view, len(buffer))
-            check(encode(encoder, first, last), f"{what}, images {first}..{last - 1}")
-            words = buffer[encoder.position :].tobytes()
-            lib.ec_encoder_attach(encoder, ffi.NULL, 0)
-            done[group] = (encoder, words)
+    def _push(self, encode: Callable[[Any, int, int, int], int], positions: int, what: str) -> None:
+        """Encodes every group; if one fails, all are as they were."""
+        before = bytes(ffi.buffer(self._encoders))
+        words = [memoryview(b"")] * len(self._ranges)
 
-        for_each_group(work, len(self._ranges), self.threads)
-        for group, result in enumerate(done):
-            assert result is not None
-            self._encoders[group] = result[0]
-            self._chunks[group].append(result[1])
+        def work(first: int, last: int) -> None:
+            each = lib.ec_encode_bound(min(LANES, self.num_images), positions)
+            buffer = pointer(np.empty(each * min(BATCH, last - first), np.uint8))
+            for start in range(first, last, BATCH):
+                stop = min(start + BATCH, last)
+                encoders, groups = self._encoders + start, stop - start
+                images = self._ranges[start][0], self._ranges[stop - 1][1]
+                lib.ec_encoders_attach(encoders, groups, buffer, each)
+                status = encode(encoders, groups, *images)
+                if status != lib.EC_OK:
+                    check(status, f"{what}, images {images[0]}..{images[1] - 1}")
+                sizes = np.empty(groups, np.uint64)
+                total = lib.ec_encoders_words(encoders, groups, ffi.NULL, pointer(sizes))
+                taken = np.empty(total, np.uint8)
+                lib.ec_encoders_words(encoders, groups, pointer(taken), pointer(sizes))
+                part, end = taken.data, 0
+                for group, size in enumerate(sizes.tolist(), start):
+                    words[group] = part[end : end + size]
+                    end += size
+
+        try:
+            in_shares(work, len(self._ranges), self.threads)
+        except BaseException:
+            ffi.buffer(self._encoders)[:] = before
+            raise
+        self._words.append(words)

@@ -9,6 +9,7 @@ import numpy as np
 
 LOW = 1 << 16
 Pair = tuple[int, int]  # start, count
+Event = tuple[int, int, int, int]  # lane, start, count, bits
 
 
 def random_counts(rng: np.random.Generator, tables: int, symbols: int, bits: int, power: float = 2) -> Any:
@@ -32,14 +33,16 @@ class Encoder:
 
     def push(self, pairs: Sequence[Sequence[Pair]], bits: int) -> None:
         """`pairs[position][lane]` of one call, in decoding order."""
-        for position in reversed(pairs):
-            for lane in reversed(range(len(self.states))):
-                start, count = position[lane]
-                state = self.states[lane]
-                if state >= count << (32 - bits):
-                    self.words.insert(0, state & 0xFFFF)
-                    state >>= 16
-                self.states[lane] = (state // count << bits) + state % count + start
+        self.push_events([(lane, *pair, bits) for position in pairs for lane, pair in enumerate(position)])
+
+    def push_events(self, events: Sequence[Event]) -> None:
+        """Symbols of one call in decoding order, each of any lane."""
+        for lane, start, count, bits in reversed(events):
+            state = self.states[lane]
+            if state >= count << (32 - bits):
+                self.words.insert(0, state & 0xFFFF)
+                state >>= 16
+            self.states[lane] = (state // count << bits) + state % count + start
 
     def finish(self) -> bytes:
         return b"".join(s.to_bytes(4, "little") for s in self.states) + b"".join(
@@ -67,6 +70,13 @@ class Decoder:
         self.states[lane] = state
         return symbol
 
+    def pop_raw(self, lane: int, bits: int) -> int:
+        """The next raw bits of a lane."""
+        value = self.states[lane] & ((1 << bits) - 1)
+        state = self.states[lane] >> bits
+        self.states[lane] = state << 16 | self.words.pop(0) if state < LOW else state
+        return value
+
     def finish(self) -> None:
         assert self.states == [LOW] * len(self.states)
         assert self.words == []
@@ -74,6 +84,43 @@ class Decoder:
 
 def cumulate(counts: Sequence[int]) -> list[int]:
     return [0, *np.cumsum(counts).tolist()]
+
+
+def step_events(rows: Sequence[tuple[int, Sequence[int], int]], bits: int, escape: bool) -> list[Event]:
+    """One step of symbols from tables.
+
+    Args:
+        rows: lane, counts of its table (the escape's last) and symbol.
+        bits: precision of the tables.
+        escape: whether there is one.
+    """
+    symbols, raw = [], []
+    for lane, counts, symbol in rows:
+        coded = symbol
+        if counts[symbol] == 0:
+            assert escape
+            coded, raw_bits = len(counts) - 1, (len(counts) - 2).bit_length()
+            if raw_bits > 0:
+                raw.append((lane, symbol, 1, raw_bits))
+        symbols.append((lane, int(sum(counts[:coded])), int(counts[coded]), bits))
+    return symbols + raw
+
+
+def wave_steps(
+    lanes: int, height: int, width: int, offsets: Sequence[tuple[int, int]]
+) -> list[list[tuple[int, int, int]]]:
+    """The steps of one plane: (lane, row, column) of the symbols of each. Offsets are (row, column)."""
+    near = [(r, c) for r, c in offsets if abs(r) < height and abs(c) < width]
+    assert all(r <= 0 for r, _ in near)
+    gap = max((abs(c) for _, c in near), default=0)
+    lag = max([1, *(c // -r + 1 for r, c in near if r < 0)])
+    turn = max(width + gap, lanes * lag)
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for row in range(height):
+        for column in range(width):
+            step = row // lanes * turn + row % lanes * lag + column
+            found.setdefault(step, []).append((row % lanes, row, column))
+    return [sorted(found[step]) for step in sorted(found)]
 
 
 def fsar_table(

@@ -54,7 +54,7 @@ def test_tables_give_their_counts_back():
     tables = entropy.Tables(counts, 16)
     assert [tables.counts(i).tolist() for i in range(3)] == counts.tolist()
     assert (tables.count, tables.symbols, tables.bits) == (3, 300, 16)
-    assert tables.nbytes == 2 * counts.size
+    assert tables.nbytes == len(entropy.save_tables(tables))
     assert tables.expanded_nbytes >= tables.nbytes
     with pytest.raises(IndexError):
         tables.counts(3)
@@ -67,7 +67,7 @@ def test_fsar_offsets_must_be_causal(offset):
 
 
 def test_fsar_models():
-    with pytest.raises(TableError, match="25 tables needed, 24 given"):
+    with pytest.raises(TableError, match=r"25 contexts over 4 symbols \(24 tables given\)"):
         entropy.FSARModel(good_tables(24), [(0, -1, 0), (0, 0, -1)], 1, 4)
     with pytest.raises(ValueError, match="symbols"):
         entropy.FSARModel(good_tables(25), [(0, -1, 0), (0, 0, -1)], 1, 3)
@@ -148,7 +148,7 @@ def test_latents_and_scales_out_of_range():
     indices = np.zeros((40, 1, 3, 3), np.uint16)
     indices[39, 0, 2, 2] = 4
     encoder = entropy.Encoder(40)
-    with pytest.raises(SymbolRangeError, match=r"images 32\.\.39"):
+    with pytest.raises(SymbolRangeError, match=r"images 0\.\.39"):
         encoder.push_fsar(model, indices)
     with pytest.raises(SymbolRangeError):
         model.table_ids(indices)

@@ -17,7 +17,7 @@ from fsar_lab.tables.normalise import normalise
 
 @given(
     arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 40)), elements=st.floats(1e-12, 1.0)),
-    st.integers(6, 16),
+    st.integers(8, 16),
 )
 @settings(max_examples=100, deadline=None)
 def test_sums_exactly_with_one_count_at_least(probabilities: np.ndarray, bits: int) -> None:

@@ -1,0 +1,14 @@
+/* The kernels for 64-bit ARM processors, which all have NEON. */
+#include "kernels.h"
+
+#if defined(EC_HAS_NEON)
+
+#include "simd_neon.h"
+
+#include "kernels.inc"
+
+const ec_kernels ec_kernels_neon = EC_KERNEL_SET("neon");
+
+#else
+typedef int ec_not_this_machine; /* an empty file is not C */
+#endif

@@ -1,0 +1,7 @@
+/* The kernels in plain C. */
+#include "kernels.h"
+#include "simd_scalar.h"
+
+#include "kernels.inc"
+
+const ec_kernels ec_kernels_scalar = EC_KERNEL_SET("scalar");

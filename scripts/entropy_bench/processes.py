@@ -1,0 +1,152 @@
+"""Every coder runs in a process of its own, which codes when told to and answers with times.
+
+So peers that crash or hang cost a row and not the run, each coder has its own environment, and coders take
+turns on one core: noise of the machine hits all of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import Any
+
+from entropy_bench.coder import Coder, Facts, Size
+from entropy_bench.workloads import Workload
+
+PASS_SECONDS = 0.02  # a pass repeats its call until about this long
+MOST_CALLS = 100
+
+
+class CoderError(Exception):
+    """A coder failed, crashed or did not answer in time."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """Median seconds of a call in one pass."""
+
+    cpu: float
+    wall: float
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass: encoding, decoding, and what was coded."""
+
+    encode: Time
+    decode: Time
+    size: Size
+
+
+def timed(call: Callable[[Any], Any], argument: Callable[[], Any]) -> tuple[Any, Time]:
+    """Calls once without timing, then often enough; the argument is made anew, untimed, for each call."""
+    result, calls = None, 1
+    times: list[tuple[float, float]] = []
+    while len(times) <= calls:
+        value = argument()
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = call(value)
+        times.append((time.process_time() - cpu, time.perf_counter() - wall))
+        if len(times) == 1:
+            calls = min(MOST_CALLS, math.ceil(PASS_SECONDS / max(times[0][1], 1e-6)))
+    cpu_times, wall_times = zip(*times[1:], strict=True)
+    return result, Time(median(cpu_times), median(wall_times))
+
+
+def one_pass(coder: Coder) -> Pass:
+    """Encodes, decodes, compares."""
+    gc.collect()
+    coded, encode = timed(lambda _: coder.encode(), lambda: None)
+    size = coder.size(coded)
+    decoded, decode = timed(coder.decode, lambda: coder.fresh(coded))
+    if not coder.same(decoded):
+        raise CoderError("decoded other symbols than were encoded")
+    return Pass(encode, decode, size)
+
+
+def serve(
+    connection: Connection,
+    make: Callable[[Workload], Coder],
+    environment: dict[str, str],
+    cores: set[int],
+) -> None:
+    """The process: takes the workload, answers with the coder's facts, then with a pass for every message."""
+    os.environ.update(environment)
+    os.sched_setaffinity(0, cores)
+    gc.disable()
+    try:
+        coder = make(connection.recv())
+        connection.send(coder.facts)
+        while connection.recv():
+            connection.send(one_pass(coder))
+    except ModuleNotFoundError as error:
+        connection.send(f"{error.name} is not installed: pip install -c constraints.txt '.[peers]'")
+    except Exception as error:
+        connection.send(f"{type(error).__name__}: {error}")
+
+
+class CoderProcess:
+    """The other end; `facts` are known once the tables are built."""
+
+    def __init__(
+        self,
+        make: Callable[[Workload], Coder],
+        workload: Workload,
+        environment: dict[str, str],
+        cores: set[int],
+        limit: float,
+    ) -> None:
+        """Starts the process and waits for its tables; `limit` seconds for this and for every answer.
+
+        Raises:
+            CoderError: it failed.
+        """
+        context = multiprocessing.get_context("spawn")  # a fresh interpreter: no threads, no libraries loaded
+        self._connection, theirs = context.Pipe()
+        self._limit = limit
+        self._process = context.Process(target=serve, args=(theirs, make, environment, cores), daemon=True)
+        self._process.start()
+        theirs.close()
+        facts = self._ask(workload)
+        assert isinstance(facts, Facts)
+        self.facts = facts
+
+    def run(self) -> Pass:
+        """One pass.
+
+        Raises:
+            CoderError: it failed.
+        """
+        answer = self._ask(True)
+        assert isinstance(answer, Pass)
+        return answer
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+    def _ask(self, message: object) -> Facts | Pass:
+        with suppress(ConnectionError):  # a process that has died is seen when it does not answer
+            self._connection.send(message)
+        try:
+            if not self._connection.poll(self._limit):
+                self.close()
+                raise CoderError(f"no answer within {self._limit:g} s")
+            answer: Facts | Pass | str = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            raise CoderError(f"the process died with exit code {self._process.exitcode}") from None
+        if isinstance(answer, str):
+            self.close()
+            raise CoderError(answer)
+        return answer
