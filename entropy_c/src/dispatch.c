@@ -3,22 +3,75 @@
 
 #include "kernels.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__x86_64__)
+#define HAS(feature) __builtin_cpu_supports(feature)
+
+/* The processor's gather instruction may be several times faster than loads one by one, or, on some and with
+ * some microcode, several times slower. The time of a few hundred tells. */
+static __attribute__((target("avx2"))) int gather_is_fast(void) {
+    enum { PLACES = 256, ROUNDS = 4 };
+    uint32_t data[PLACES], loaded = 0;
+    for (uint32_t i = 0; i < PLACES; i++) data[i] = (i * 37 + 11) % PLACES;
+    unsigned long long best[2] = {~0ull, ~0ull};
+    __m256i gathered = _mm256_setzero_si256();
+    for (int round = 0; round < ROUNDS; round++) {
+        unsigned long long begin = __rdtsc();
+        for (int i = 0; i < PLACES; i += 8)
+            gathered = _mm256_add_epi32(
+                gathered, _mm256_i32gather_epi32((const int *)data,
+                                                 _mm256_loadu_si256((const __m256i *)(data + i)), 4));
+        unsigned long long now = __rdtsc();
+        if (now - begin < best[0]) best[0] = now - begin;
+        begin = now;
+        for (int i = 0; i < PLACES; i++) {
+            const volatile uint32_t *at = data + data[i];
+            loaded += *at;
+        }
+        now = __rdtsc();
+        if (now - begin < best[1]) best[1] = now - begin;
+    }
+    const volatile uint32_t used = loaded + (uint32_t)_mm256_extract_epi32(gathered, 0);
+    (void)used;
+    return best[0] < best[1] + best[1] / 4;
+}
+
+static size_t usable_here(const ec_kernels **sets) {
+    size_t count = 0;
+    const int has_avx2 = HAS("avx2") && HAS("popcnt");
+    const int is_fast = has_avx2 && gather_is_fast();
+    if (is_fast && HAS("avx512f") && HAS("avx512bw") && HAS("avx512vl") && HAS("avx512dq") && HAS("avx512vbmi2"))
+        sets[count++] = &ec_kernels_avx512;
+    if (has_avx2) {
+        sets[count++] = is_fast ? &ec_kernels_gather : &ec_kernels_avx2;
+        sets[count++] = is_fast ? &ec_kernels_avx2 : &ec_kernels_gather;
+    }
+    if (HAS("sse4.2") && HAS("popcnt")) sets[count++] = &ec_kernels_sse4;
+    return count;
+}
+#elif defined(EC_HAS_NEON)
+static size_t usable_here(const ec_kernels **sets) {
+    sets[0] = &ec_kernels_neon;
+    return 1;
+}
+#else
+static size_t usable_here(const ec_kernels **sets) {
+    (void)sets;
+    return 0;
+}
+#endif
+
 const ec_kernels *ec_choose_kernels(void) {
     const char *wanted = getenv("EC_ISA");
-    const ec_kernels *usable[3];
-    size_t count = 0;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt"))
-        usable[count++] = &ec_kernels_avx2;
-    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))
-        usable[count++] = &ec_kernels_sse4;
-#elif defined(EC_HAS_NEON)
-    usable[count++] = &ec_kernels_neon;
-#endif
-    usable[count++] = &ec_kernels_scalar;
+    const ec_kernels *sets[6];
+    size_t count = usable_here(sets);
+    sets[count++] = &ec_kernels_scalar;
     for (size_t i = 0; wanted != NULL && i < count; i++)
-        if (strcmp(wanted, usable[i]->isa) == 0) return usable[i];
-    return usable[0];
+        if (strcmp(wanted, sets[i]->isa) == 0) return sets[i];
+    return sets[0];
 }
 
 const char *ec_isa(void) { return ec_choose_kernels()->isa; }

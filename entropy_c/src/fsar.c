@@ -1,6 +1,5 @@
 /* Latents whose tables are chosen by neighbours already decoded (finite-state autoregression). */
 #include "geometry.h"
-#include "lanes.h"
 #include "models.h"
 
 #define TILE 64 /* steps encoded at a time: their ids take 8 KiB of stack */
@@ -54,7 +53,7 @@ static void fill_history(const ec_fsar *model, const ec_geometry *g, const uint1
                 continue;
             }
             for (uint32_t lane = 1; lane < g->lanes; lane++) from[lane] = from[lane - 1] + positions;
-            ec_weave16(from, g->lanes, g->width, 1, to, g->pitch);
+            model->tables->kernels->weave16(from, g->lanes, g->width, 1, to, g->pitch);
         }
         if (g->wave) copy_wrap(g, g->lead + group * g->plane, g->end, history);
     }
@@ -74,7 +73,7 @@ static void read_history(const ec_fsar *model, const ec_geometry *g, const uint1
                 continue;
             }
             for (uint32_t lane = 1; lane < g->lanes; lane++) to[lane] = to[lane - 1] + positions;
-            ec_unweave16(from, g->pitch, g->lanes, g->width, 1, to);
+            model->tables->kernels->unweave16(from, g->pitch, g->lanes, g->width, 1, to);
         }
 }
 
@@ -128,12 +127,11 @@ static int encode(ec_encoder *e, const ec_fsar *model, const ec_geometry *g, con
     return EC_OK;
 }
 
-static int decode(ec_decoder *d, const ec_fsar *model, const ec_geometry *g, uint16_t *history) {
+/* Decodes `flows` groups side by side; their histories follow each other. */
+static int decode(ec_decoder *d, size_t flows, const ec_fsar *model, const ec_geometry *g, uint16_t *history) {
     const ec_kernels *kernels = model->tables->kernels;
-    uint32_t x[EC_LANES];
-    ec_reader reader;
-    memcpy(x, d->state, sizeof x);
-    ec_reader_init(&reader, d);
+    ec_flow flow[EC_FLOWS];
+    for (size_t f = 0; f < flows; f++) ec_flow_open(&flow[f], d + f);
     for (uint32_t group = 0; group < model->groups; group++) {
         ec_reach reach[EC_MAX_ORDER];
         find_taps(model, g, group, reach);
@@ -145,15 +143,16 @@ static int decode(ec_decoder *d, const ec_fsar *model, const ec_geometry *g, uin
             for (size_t done = 0; done < run.steps; done += most) {
                 const size_t count = run.steps - done < most ? run.steps - done : most;
                 const size_t step = first + run.first + done;
+                for (size_t f = 0; f < flows; f++)
+                    flow[f].symbols = history + f * g->size + step * g->pitch + g->wrap;
                 const int status =
-                    kernels->fsar_decode(model, group, reach, history + step * g->pitch + g->wrap, g->pitch,
-                                         count, run.mask, x, &reader);
+                    kernels->fsar_decode(model, group, reach, flows, flow, g->pitch, count, run.mask);
                 if (status != EC_OK) return status;
                 if (g->wave) copy_wrap(g, step, count, history);
             }
         }
     }
-    return ec_reader_done(&reader, x, d);
+    return ec_flows_close(flow, flows, d);
 }
 
 static int symbols_fit(const uint16_t *symbols, size_t count, uint32_t limit) {
@@ -165,7 +164,7 @@ static int symbols_fit(const uint16_t *symbols, size_t count, uint32_t limit) {
 size_t ec_fsar_scratch(const ec_fsar *model, uint32_t lanes, uint32_t height, uint32_t width) {
     if (height == 0 || width == 0) return 0;
     const ec_geometry batch = plan(model, 0, lanes, height, width);
-    return batch.size * sizeof(uint16_t);
+    return ec_flows_scratch(lanes, batch.size * sizeof(uint16_t));
 }
 
 size_t ec_fsar_wave_scratch(const ec_fsar *model, uint32_t lanes, uint32_t height, uint32_t width) {
@@ -205,18 +204,21 @@ static int decode_all(ec_decoder *decoders, size_t groups, int wave, const ec_fs
     if (height == 0 || width == 0) return EC_OK;
     uint32_t lanes = 0;
     ec_geometry g = {0};
-    for (size_t i = 0; i < groups; i++) {
+    for (size_t i = 0, flows; i < groups; i += flows) {
         ec_decoder *d = decoders + i;
+        flows = wave ? 1 : ec_flows_from(model->tables->kernels, d, groups - i);
         if (d->lanes != lanes) {
             lanes = d->lanes;
             g = plan(model, wave, lanes, height, width);
             if (g.size == 0) return EC_ERR_ARGUMENT;
-            memset(scratch, 0, g.size * sizeof *scratch);
+            memset(scratch, 0, flows * g.size * sizeof *scratch);
         }
-        const int status = decode(d, model, &g, scratch);
+        const int status = decode(d, flows, model, &g, scratch);
         if (status != EC_OK) return status;
-        read_history(model, &g, scratch, indices);
-        indices += (wave ? 1 : lanes) * positions_of(model, height, width);
+        for (size_t f = 0; f < flows; f++) {
+            read_history(model, &g, scratch + f * g.size, indices);
+            indices += (wave ? 1 : lanes) * positions_of(model, height, width);
+        }
     }
     return EC_OK;
 }

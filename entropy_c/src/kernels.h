@@ -9,6 +9,18 @@
 
 #include "rans.h"
 
+/* Between a vector store and scalar loads, or the other way round: through memory is fewer operations than
+ * the extractions and insertions that compilers make of it. */
+#if defined(__GNUC__)
+#define IN_MEMORY(array) __asm__("" : "+m"(array))
+#else
+#define IN_MEMORY(array) (void)0
+#endif
+
+/* What a divisor is multiplied by so that a quotient in single precision is never too large: more than the
+ * roundings of both operands, of this product and of the quotient can make up together. */
+#define RATIO_MARGIN (1.0f + 1.0f / 2097152.0f)
+
 /* Byte shuffles by lane mask: spread hands consecutive words of a stream to the lanes of the mask, crowd puts
  * the words of those lanes one behind the other at the end of a vector. */
 typedef struct ec_shuffles {
@@ -22,39 +34,82 @@ typedef struct ec_reach {
     int outside;
 } ec_reach;
 
+/* Most groups that a kernel decodes side by side. With enough registers that is faster than one after the
+ * other: a decoder waits most of the time for what it has just looked up, and two wait together. */
+#define EC_FLOWS 2
+
+/* The lanes of a group in a mask. */
+static inline uint32_t ec_lane_mask(uint32_t lanes) { return lanes == 32 ? 0xFFFFFFFFu : (1u << lanes) - 1; }
+
+/* One of the groups that a kernel decodes: all of the same mask, which is all lanes if there are two. */
+typedef struct ec_flow {
+    uint32_t x[EC_LANES];
+    ec_reader reader;
+    const uint32_t *ids;
+    uint16_t *symbols;
+    uint8_t *samples;
+    const int16_t *logits;
+    const uint8_t *scales;
+} ec_flow;
+
+struct ec_kernels;
+/* How many of the next groups to decode side by side: as many full ones as the kernels want, or one. */
+size_t ec_flows_from(const struct ec_kernels *kernels, const ec_decoder *decoders, size_t groups);
+/* Scratch for as many groups of `lanes` lanes, from that of one; 0 if it is beyond any memory. */
+size_t ec_flows_scratch(uint32_t lanes, size_t bytes);
+void ec_flow_open(ec_flow *flow, const ec_decoder *decoder);
+/* Stores states and places in the decoders, or returns EC_ERR_TRUNCATED. */
+int ec_flows_close(const ec_flow *flow, size_t flows, ec_decoder *decoders);
+
 typedef struct ec_kernels {
     const char *isa;
+    int gathers;  /* many table entries at once are cheaper than one by one */
+    size_t flows; /* groups decoded side by side */
+
+    /* to[i * pitch + lane] = from[lane][i] + add for all i < count and lanes below `lanes`, of at most
+     * EC_LANES. Other lanes below EC_LANES may be written, too, with what the last one has. */
+    void (*weave16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t add, uint16_t *to,
+                    size_t pitch);
+    void (*weave8)(const uint8_t *const *from, uint32_t lanes, size_t count, uint8_t *to, size_t pitch);
+    /* The same to 32 bits, add = 0 and pitch = EC_LANES. */
+    void (*widen16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t *to);
+    void (*widen8)(const uint8_t *const *from, uint32_t lanes, size_t count, uint32_t *to);
+    /* to[lane][i] = from[i * pitch + lane] - less. */
+    void (*unweave16)(const uint16_t *from, size_t pitch, uint32_t lanes, size_t count, uint32_t less,
+                      uint16_t *const *to);
+    void (*unweave8)(const uint8_t *from, size_t pitch, uint32_t lanes, size_t count, uint8_t *const *to);
 
     /* Codes symbols with tables ids [steps][EC_LANES], last step first. A symbol is `less` below what stands
      * in `symbols`, steps `pitch` apart; every id and symbol is in range. Returns EC_ERR_SYMBOL if a symbol
      * has no count in its table. */
     int (*encode)(const ec_tables *tables, const uint32_t *ids, const uint16_t *symbols, size_t pitch,
                   uint32_t less, size_t steps, uint32_t mask, uint32_t *x, uint8_t **out);
-    /* Symbols to [steps][EC_LANES]. */
-    int (*decode)(const ec_tables *tables, const uint32_t *ids, uint16_t *symbols, size_t steps,
-                  uint32_t mask, uint32_t *x, ec_reader *reader);
+    /* Symbols of `flows` groups with tables flow.ids to flow.symbols, both [steps][EC_LANES]. */
+    int (*decode)(const ec_tables *tables, size_t flows, ec_flow *flow, size_t steps, uint32_t mask);
 
     /* Tables of consecutive steps of a group; `here` is the first in a history of states, steps `pitch`
      * apart. */
     void (*fsar_ids)(const ec_fsar *model, uint32_t group, const ec_reach *reach, const uint16_t *here,
                      size_t pitch, size_t steps, uint32_t *ids);
-    int (*fsar_decode)(const ec_fsar *model, uint32_t group, const ec_reach *reach, uint16_t *here,
-                       size_t pitch, size_t steps, uint32_t mask, uint32_t *x, ec_reader *reader);
+    /* flow.symbols: the first step in the history. */
+    int (*fsar_decode)(const ec_fsar *model, uint32_t group, const ec_reach *reach, size_t flows,
+                       ec_flow *flow, size_t pitch, size_t steps, uint32_t mask);
 
     /* Pixels: logits and scales [steps][colours][EC_LANES], history of samples [step][colour] `pitch` apart.
      */
     int (*pixels_encode)(const ec_pixels *model, const ec_reach *reach, const uint8_t *here, size_t pitch,
                          const int16_t *logits, const uint8_t *scales, size_t steps, uint32_t mask,
                          uint32_t *x, uint8_t **out);
-    int (*pixels_decode)(const ec_pixels *model, const ec_reach *reach, uint8_t *here, size_t pitch,
-                         const int16_t *logits, const uint8_t *scales, size_t steps, uint32_t mask,
-                         uint32_t *x, ec_reader *reader);
+    int (*pixels_decode)(const ec_pixels *model, const ec_reach *reach, size_t flows, ec_flow *flow,
+                         size_t pitch, size_t steps, uint32_t mask);
 } ec_kernels;
 
 extern const ec_kernels ec_kernels_scalar;
 #if defined(__x86_64__)
 extern const ec_kernels ec_kernels_sse4;
 extern const ec_kernels ec_kernels_avx2;
+extern const ec_kernels ec_kernels_gather;
+extern const ec_kernels ec_kernels_avx512;
 #elif defined(__aarch64__) && !defined(__AARCH64EB__)
 #define EC_HAS_NEON 1
 extern const ec_kernels ec_kernels_neon;

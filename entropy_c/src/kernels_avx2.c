@@ -11,10 +11,11 @@
 #include "kernels.h"
 #include "simd_avx2.h"
 #include "simd_x86.h"
+#include "strips_avx2.h"
 
 #include "kernels.inc"
 
-const ec_kernels ec_kernels_avx2 = EC_KERNEL_SET("avx2");
+const ec_kernels ec_kernels_avx2 = EC_KERNEL_SET("avx2", 0, FLOWS);
 
 #if defined(__clang__)
 #pragma clang attribute pop

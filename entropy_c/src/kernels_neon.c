@@ -4,10 +4,11 @@
 #if defined(EC_HAS_NEON)
 
 #include "simd_neon.h"
+#include "strips_plain.h"
 
 #include "kernels.inc"
 
-const ec_kernels ec_kernels_neon = EC_KERNEL_SET("neon");
+const ec_kernels ec_kernels_neon = EC_KERNEL_SET("neon", 0, FLOWS);
 
 #else
 typedef int ec_not_this_machine; /* an empty file is not C */

@@ -11,10 +11,11 @@
 #include "kernels.h"
 #include "simd_sse4.h"
 #include "simd_x86.h"
+#include "strips_sse4.h"
 
 #include "kernels.inc"
 
-const ec_kernels ec_kernels_sse4 = EC_KERNEL_SET("sse4");
+const ec_kernels ec_kernels_sse4 = EC_KERNEL_SET("sse4", 0, FLOWS);
 
 #if defined(__clang__)
 #pragma clang attribute pop

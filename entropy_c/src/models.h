@@ -6,12 +6,18 @@
 
 /* How the decoder finds the symbol of a slot.
  *
- * A row is a search tree with nodes of 16 values, each compared at once with the slot. Its last level holds
- * for every symbol the last slot that it owns, -1 if that is before the first; the levels above hold every
- * 16th value of the level below. All levels are padded with the last slot, 2^bits - 1, which no slot exceeds,
- * so that searching never leaves the row, and the value before a level's first is -1 modulo 2^bits. Values
- * are compared as signed 16-bit numbers; at 16 bits they are stored and compared with the top bit flipped. */
-enum { EC_KIND_FLAT16, EC_KIND_FLAT32, EC_KIND_TREE, EC_KIND_DEEP, EC_KIND_FUSED, EC_KINDS };
+ * A row holds for every symbol the last slot that it owns, -1 if that is before the first; values are 16-bit
+ * numbers, at 16 bits with the top bit flipped, so that they compare as signed ones. What stands before the
+ * first value is -1 modulo 2^bits. A slot's symbol is the first one whose last slot is not below it. To find
+ * it quickly,
+ * - where many table entries can be gathered at once, a row of at most 257 symbols has "buckets" of equally
+ *   many slots, each with the symbol of its first slot (or 255, if that is less): the right symbol is mostly
+ *   one or two further;
+ * - else a row is a search tree with nodes of 16 values, each compared at once with the slot: the last level
+ *   is the row itself, the levels above hold every 16th value of the level below. Up to 32 symbols are two
+ *   nodes and no level above. All levels are padded with the last slot, 2^bits - 1, which no slot exceeds.
+ * A few tables in the cache may be "fused": an entry for every slot. */
+enum { EC_KIND_BUCKETS, EC_KIND_TREE1, EC_KIND_TREE2, EC_KIND_TREE, EC_KIND_FUSED };
 
 #define EC_MAX_LEVELS 4
 
@@ -23,9 +29,12 @@ struct ec_tables {
     uint32_t escape_bits; /* raw bits of an escaped symbol */
     int kind;
     uint32_t bias;                    /* 0x8000 at 16 bits, else 0 */
-    uint32_t levels;                  /* of a row */
-    uint32_t level_at[EC_MAX_LEVELS]; /* bytes from the row's beginning */
     uint32_t row_bytes;
+    uint32_t last_at;      /* bytes from a row's beginning to the last slot of its first symbol */
+    uint32_t bucket_at;    /* to its buckets, of 2^bucket_shift slots */
+    uint32_t bucket_shift;
+    uint32_t levels;                  /* of a tree; 0 with buckets */
+    uint32_t level_at[EC_MAX_LEVELS]; /* bytes from the row's beginning */
     uint16_t *block; /* the allocation; rows begin after a guard */
     uint16_t *rows;
     uint32_t *fused; /* [count][2^bits]: symbol | count - 1 | slot - start, or NULL */
@@ -34,33 +43,38 @@ struct ec_tables {
     ec_shuffles *shuffles;
 };
 
+/* The last slots of a table's symbols; the one before the first is at -1. */
+static inline const uint16_t *ec_last_slots(const ec_tables *t, size_t table) {
+    const uint8_t *row = (const uint8_t *)t->rows + table * t->row_bytes;
+    return (const uint16_t *)(const void *)(row + t->last_at);
+}
+
+static inline ec_interval ec_place(const ec_tables *t, const uint16_t *last, uint32_t symbol) {
+    const uint32_t start = symbol == 0 ? 0 : (uint16_t)((last[(ptrdiff_t)symbol - 1] ^ t->bias) + 1u);
+    return (ec_interval){start, (uint16_t)((last[symbol] ^ t->bias) + 1u - start)};
+}
+
 /* The place of a symbol (K for the escape). */
 static inline ec_interval ec_interval_of(const ec_tables *t, size_t table, uint32_t symbol) {
-    const uint8_t *row = (const uint8_t *)t->rows + table * t->row_bytes + t->level_at[t->levels - 1];
-    uint16_t pair[2]; /* the last slots of the symbol before and of this one */
-    memcpy(pair, row + 2 * (size_t)symbol - 2, sizeof pair);
-    /* Unused first symbols end at slot -1, and what follows is 0; at 16 bits there are none. */
-    const uint32_t wrap = t->bits == 16 ? 0x1FFFF : 0xFFFF;
-    const uint32_t start = symbol == 0 ? 0 : ((uint16_t)(pair[0] ^ t->bias) + 1u) & wrap;
-    const uint32_t end = ((uint16_t)(pair[1] ^ t->bias) + 1u) & wrap;
-    return (ec_interval){start, end - start};
+    return ec_place(t, ec_last_slots(t, table), symbol);
 }
 
 /* The symbol of a slot, and its place. */
 static inline uint32_t ec_find(const ec_tables *t, size_t table, uint32_t slot, ec_interval *place) {
     const uint8_t *row = (const uint8_t *)t->rows + table * t->row_bytes;
+    const int32_t wanted = (int16_t)(uint16_t)(slot ^ t->bias);
     uint32_t index = 0;
-    for (uint32_t level = 0; level < t->levels; level++) {
-        const uint16_t *node =
-            (const uint16_t *)(const void *)(row + t->level_at[level]) + 16 * (size_t)index;
+    if (t->levels == 0) index = row[t->bucket_at + (slot >> t->bucket_shift)];
+    for (uint32_t level = 0; level + 1 < t->levels; level++) {
+        const uint16_t *node = (const uint16_t *)(const void *)(row + t->level_at[level]) + 16 * (size_t)index;
         uint32_t rank = 0;
-        for (uint32_t i = 0; i < 16; i++) rank += (int16_t)node[i] < (int16_t)(uint16_t)(slot ^ t->bias);
+        while ((int16_t)node[rank] < wanted) rank++;
         index = 16 * index + rank;
-        if (t->levels == 1 && t->row_bytes == 64 && rank == 16) /* two nodes and no tree above them */
-            for (uint32_t i = 16; i < 32; i++)
-                index += (int16_t)node[i] < (int16_t)(uint16_t)(slot ^ t->bias);
     }
-    *place = ec_interval_of(t, table, index);
+    if (t->levels > 0) index *= 16;
+    const uint16_t *last = ec_last_slots(t, table);
+    while ((int16_t)last[index] < wanted) index++;
+    *place = ec_place(t, last, index);
     return index;
 }
 

@@ -1,6 +1,5 @@
 /* Pixels: causal linear prediction of the mean in fixed point, then one fine cdf per scale. */
 #include "geometry.h"
-#include "lanes.h"
 #include "models.h"
 
 #define TILE 48 /* samples of all lanes prepared at a time: logits and scales take 4.5 KiB of stack */
@@ -56,7 +55,7 @@ static void copy_wrap(const ec_geometry *g, size_t step, size_t steps, uint8_t *
             to[i * g->pitch + g->wrap - k] = from[i * g->pitch + g->wrap + g->lanes - k];
 }
 
-static void fill_history(const ec_geometry *g, const uint8_t *images, uint8_t *history) {
+static void fill_history(const ec_kernels *kernels, const ec_geometry *g, const uint8_t *images, uint8_t *history) {
     const size_t samples = (size_t)g->width * g->depth;
     for (uint32_t row = 0; row < g->height; row++) {
         uint8_t *to = history + row_place(g, row);
@@ -67,12 +66,12 @@ static void fill_history(const ec_geometry *g, const uint8_t *images, uint8_t *h
             continue;
         }
         for (uint32_t lane = 1; lane < g->lanes; lane++) from[lane] = from[lane - 1] + g->height * samples;
-        ec_weave8(from, g->lanes, samples, to, g->pitch);
+        kernels->weave8(from, g->lanes, samples, to, g->pitch);
     }
     if (g->wave) copy_wrap(g, g->lead, g->end, history);
 }
 
-static void read_history(const ec_geometry *g, const uint8_t *history, uint8_t *images) {
+static void read_history(const ec_kernels *kernels, const ec_geometry *g, const uint8_t *history, uint8_t *images) {
     const size_t samples = (size_t)g->width * g->depth;
     for (uint32_t row = 0; row < g->height; row++) {
         const uint8_t *from = history + row_place(g, row);
@@ -83,13 +82,14 @@ static void read_history(const ec_geometry *g, const uint8_t *history, uint8_t *
             continue;
         }
         for (uint32_t lane = 1; lane < g->lanes; lane++) to[lane] = to[lane - 1] + g->height * samples;
-        ec_unweave8(from, g->pitch, g->lanes, samples, to);
+        kernels->unweave8(from, g->pitch, g->lanes, samples, to);
     }
 }
 
 /* Logits and scales of `count` steps of a run, [count][colours][EC_LANES]. */
 static void prepare(const group_t *group, const ec_run *run, size_t first, size_t count, int16_t *logits,
                     uint8_t *scales) {
+    const ec_kernels *kernels = group->model->kernels;
     const ec_geometry *g = &group->g;
     const size_t plane = (size_t)g->height * g->width;
     size_t at[EC_LANES] = {0}; /* idle lanes read what an active one reads */
@@ -112,8 +112,8 @@ static void prepare(const group_t *group, const ec_run *run, size_t first, size_
             logit[i] = (const uint16_t *)group->logits + at[i] + c * plane;
             scale[i] = group->scales + at[i] + c * plane;
         }
-        ec_weave16(logit, g->lanes, count, 0, (uint16_t *)logits + c * EC_LANES, g->depth * EC_LANES);
-        ec_weave8(scale, g->lanes, count, scales + c * EC_LANES, g->depth * EC_LANES);
+        kernels->weave16(logit, g->lanes, count, 0, (uint16_t *)logits + c * EC_LANES, g->depth * EC_LANES);
+        kernels->weave8(scale, g->lanes, count, scales + c * EC_LANES, g->depth * EC_LANES);
     }
 }
 
@@ -144,14 +144,21 @@ static int encode(ec_encoder *e, const group_t *group, const uint8_t *history) {
     return EC_OK;
 }
 
-static int decode(ec_decoder *d, const group_t *group, uint8_t *history) {
+/* Decodes `flows` groups side by side; their data and histories follow each other. */
+static int decode(ec_decoder *d, size_t flows, const group_t *group, uint8_t *history) {
     const ec_geometry *g = &group->g;
-    uint32_t x[EC_LANES];
-    int16_t logits[TILE * EC_LANES] = {0};
-    uint8_t scales[TILE * EC_LANES] = {0};
-    ec_reader reader;
-    memcpy(x, d->state, sizeof x);
-    ec_reader_init(&reader, d);
+    int16_t logits[EC_FLOWS][TILE * EC_LANES] = {{0}};
+    uint8_t scales[EC_FLOWS][TILE * EC_LANES] = {{0}};
+    ec_flow flow[EC_FLOWS];
+    group_t own[EC_FLOWS];
+    for (size_t f = 0; f < flows; f++) {
+        ec_flow_open(&flow[f], d + f);
+        flow[f].logits = logits[f];
+        flow[f].scales = scales[f];
+        own[f] = *group;
+        own[f].logits += f * d->lanes * positions_of(group->model, g->height, g->width);
+        own[f].scales += f * d->lanes * positions_of(group->model, g->height, g->width);
+    }
     /* A wave's lane 0 reads what lane n - 1 coded more than `skew` steps before. */
     const size_t safe = g->wave ? g->skew + 1 : SIZE_MAX;
     const size_t most = safe < tile_steps(g) ? safe : tile_steps(g);
@@ -160,18 +167,19 @@ static int decode(ec_decoder *d, const group_t *group, uint8_t *history) {
         for (size_t done = 0; done < run.steps; done += most) {
             const size_t count = run.steps - done < most ? run.steps - done : most;
             const size_t step = g->lead + run.first + done;
-            uint8_t *here = history + step * g->depth * g->pitch + g->wrap;
+            for (size_t f = 0; f < flows; f++) {
+                flow[f].samples = history + f * g->size + step * g->depth * g->pitch + g->wrap;
+                if (run.mask != 0) prepare(&own[f], &run, run.first + done, count, logits[f], scales[f]);
+            }
             if (run.mask != 0) {
-                prepare(group, &run, run.first + done, count, logits, scales);
-                const int status =
-                    group->model->kernels->pixels_decode(group->model, group->taps[0], here, g->pitch, logits,
-                                                         scales, count, run.mask, x, &reader);
+                const int status = group->model->kernels->pixels_decode(group->model, group->taps[0], flows,
+                                                                        flow, g->pitch, count, run.mask);
                 if (status != EC_OK) return status;
             }
             if (g->wave) copy_wrap(g, step, count, history);
         }
     }
-    return ec_reader_done(&reader, x, d);
+    return ec_flows_close(flow, flows, d);
 }
 
 static int scales_fit(const uint8_t *scales, size_t count, uint32_t limit) {
@@ -181,7 +189,8 @@ static int scales_fit(const uint8_t *scales, size_t count, uint32_t limit) {
 }
 
 size_t ec_pixels_scratch(const ec_pixels *model, uint32_t lanes, uint32_t height, uint32_t width) {
-    return height == 0 || width == 0 ? 0 : plan(model, 0, lanes, height, width).size;
+    if (height == 0 || width == 0) return 0;
+    return ec_flows_scratch(lanes, plan(model, 0, lanes, height, width).size);
 }
 
 size_t ec_pixels_wave_scratch(const ec_pixels *model, uint32_t lanes, uint32_t height, uint32_t width) {
@@ -189,12 +198,12 @@ size_t ec_pixels_wave_scratch(const ec_pixels *model, uint32_t lanes, uint32_t h
 }
 
 /* Makes `group` ready for `lanes` lanes; nothing to do if it is. */
-static int prepare_group(group_t *group, int wave, uint32_t lanes, uint32_t height, uint32_t width,
-                         uint8_t *scratch) {
+static int prepare_group(group_t *group, int wave, uint32_t lanes, size_t flows, uint32_t height,
+                         uint32_t width, uint8_t *scratch) {
     if (group->g.lanes == lanes) return EC_OK;
     group->g = plan(group->model, wave, lanes, height, width);
     if (group->g.size == 0) return EC_ERR_ARGUMENT;
-    memset(scratch, 0, group->g.size);
+    memset(scratch, 0, flows * group->g.size);
     find_taps(group->model, &group->g, group->taps);
     return EC_OK;
 }
@@ -207,12 +216,12 @@ static int encode_all(ec_encoder *encoders, size_t groups, int wave, const ec_pi
     group_t group = {.model = model, .logits = logits, .scales = scales};
     for (size_t i = 0; i < groups; i++) {
         ec_encoder *e = encoders + i;
-        int status = prepare_group(&group, wave, e->lanes, height, width, scratch);
+        int status = prepare_group(&group, wave, e->lanes, 1, height, width, scratch);
         if (status != EC_OK) return status;
         const size_t samples = (wave ? 1 : e->lanes) * positions;
         if (ec_encode_bound(1, samples) > e->position) return EC_ERR_CAPACITY;
         if (!scales_fit(group.scales, samples, model->scales)) return EC_ERR_INDEX;
-        fill_history(&group.g, images, scratch);
+        fill_history(model->kernels, &group.g, images, scratch);
         status = encode(e, &group, scratch);
         if (status != EC_OK) return status;
         images += samples;
@@ -228,18 +237,19 @@ static int decode_all(ec_decoder *decoders, size_t groups, int wave, const ec_pi
     if (height == 0 || width == 0) return EC_OK;
     const size_t positions = positions_of(model, height, width);
     group_t group = {.model = model, .logits = logits, .scales = scales};
-    for (size_t i = 0; i < groups; i++) {
+    for (size_t i = 0, flows; i < groups; i += flows) {
         ec_decoder *d = decoders + i;
-        int status = prepare_group(&group, wave, d->lanes, height, width, scratch);
+        flows = wave ? 1 : ec_flows_from(model->kernels, d, groups - i);
+        int status = prepare_group(&group, wave, d->lanes, flows, height, width, scratch);
         if (status != EC_OK) return status;
         const size_t samples = (wave ? 1 : d->lanes) * positions;
-        if (!scales_fit(group.scales, samples, model->scales)) return EC_ERR_INDEX;
-        status = decode(d, &group, scratch);
+        if (!scales_fit(group.scales, flows * samples, model->scales)) return EC_ERR_INDEX;
+        status = decode(d, flows, &group, scratch);
         if (status != EC_OK) return status;
-        read_history(&group.g, scratch, images);
-        images += samples;
-        group.logits += samples;
-        group.scales += samples;
+        for (size_t f = 0; f < flows; f++, images += samples)
+            read_history(model->kernels, &group.g, scratch + f * group.g.size, images);
+        group.logits += flows * samples;
+        group.scales += flows * samples;
     }
     return EC_OK;
 }

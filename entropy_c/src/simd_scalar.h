@@ -1,77 +1,89 @@
 /* Eight lanes in an array: the specification of what the vector kernels do, on any machine. */
 
-typedef struct v8 {
+#define WIDTH 8
+#define FLOWS 1
+typedef struct vec {
     uint32_t lane[8];
-} v8;
+} vec;
+typedef vec msk; /* all ones in the lanes that it names */
 typedef int16_t key16;
-typedef uint32_t lane_t;
 
 #define EACH(expression)                                                                                     \
-    v8 result;                                                                                               \
+    vec result;                                                                                               \
     for (int i = 0; i < 8; i++) result.lane[i] = (expression);                                               \
     return result
 
-static inline v8 v8_load(const uint32_t *p) { EACH(p[i]); }
-static inline v8 v8_load16(const uint16_t *p) { EACH(p[i]); }
-static inline v8 v8_load8(const uint8_t *p) { EACH(p[i]); }
-static inline void v8_store(uint32_t *p, v8 a) {
+static inline vec vec_load(const uint32_t *p) { EACH(p[i]); }
+static inline vec vec_load16(const uint16_t *p) { EACH(p[i]); }
+static inline vec vec_load8(const uint8_t *p) { EACH(p[i]); }
+static inline void vec_store(uint32_t *p, vec a) {
     for (int i = 0; i < 8; i++) p[i] = a.lane[i];
 }
-static inline void v8_store16(uint16_t *p, v8 a) {
+static inline void vec_store16(uint16_t *p, vec a) {
     for (int i = 0; i < 8; i++) p[i] = (uint16_t)a.lane[i];
 }
-static inline void v8_store8(uint8_t *p, v8 a) {
+static inline void vec_store8(uint8_t *p, vec a) {
     for (int i = 0; i < 8; i++) p[i] = (uint8_t)a.lane[i];
 }
-static inline v8 v8_set(uint32_t a) { EACH(a); }
-static inline v8 v8_add(v8 a, v8 b) { EACH(a.lane[i] + b.lane[i]); }
-/* Halves apart. */
-static inline v8 v8_add16(v8 a, v8 b) {
-    EACH(((a.lane[i] + b.lane[i]) & 0xFFFF) | ((a.lane[i] >> 16) + (b.lane[i] >> 16)) << 16);
-}
-static inline v8 v8_sub(v8 a, v8 b) { EACH(a.lane[i] - b.lane[i]); }
-static inline v8 v8_mul(v8 a, v8 b) { EACH(a.lane[i] * b.lane[i]); }
-static inline v8 v8_and(v8 a, v8 b) { EACH(a.lane[i] & b.lane[i]); }
-static inline v8 v8_andnot(v8 a, v8 b) { EACH(~a.lane[i] & b.lane[i]); }
-static inline v8 v8_or(v8 a, v8 b) { EACH(a.lane[i] | b.lane[i]); }
-static inline v8 v8_xor(v8 a, v8 b) { EACH(a.lane[i] ^ b.lane[i]); }
-static inline v8 v8_shr(v8 a, uint32_t n) { EACH(a.lane[i] >> n); }
-static inline v8 v8_shl(v8 a, uint32_t n) { EACH(a.lane[i] << n); }
+static inline vec vec_set(uint32_t a) { EACH(a); }
+static inline vec vec_add(vec a, vec b) { EACH(a.lane[i] + b.lane[i]); }
+static inline vec vec_sub(vec a, vec b) { EACH(a.lane[i] - b.lane[i]); }
+static inline vec vec_mul(vec a, vec b) { EACH(a.lane[i] * b.lane[i]); }
+static inline vec vec_and(vec a, vec b) { EACH(a.lane[i] & b.lane[i]); }
+static inline vec vec_or(vec a, vec b) { EACH(a.lane[i] | b.lane[i]); }
+static inline vec vec_xor(vec a, vec b) { EACH(a.lane[i] ^ b.lane[i]); }
+static inline vec vec_shr(vec a, uint32_t n) { EACH(a.lane[i] >> n); }
+static inline vec vec_shl(vec a, uint32_t n) { EACH(a.lane[i] << n); }
 /* Right shift of a negative number without relying on the compiler's choice. */
-static inline v8 v8_sar(v8 a, uint32_t n) {
+static inline vec vec_sar(vec a, uint32_t n) {
     EACH(a.lane[i] >> n | (0u - (a.lane[i] >> 31)) << (31 - n) << 1);
 }
-static inline v8 v8_equal(v8 a, v8 b) { EACH(0u - (uint32_t)(a.lane[i] == b.lane[i])); }
-static inline v8 v8_above(v8 a, v8 b) { EACH(0u - (uint32_t)((int32_t)a.lane[i] > (int32_t)b.lane[i])); }
-static inline v8 v8_min(v8 a, v8 b) { EACH((int32_t)a.lane[i] < (int32_t)b.lane[i] ? a.lane[i] : b.lane[i]); }
-static inline v8 v8_max(v8 a, v8 b) { EACH((int32_t)a.lane[i] > (int32_t)b.lane[i] ? a.lane[i] : b.lane[i]); }
-static inline v8 v8_select(v8 mask, v8 a, v8 b) {
-    EACH((mask.lane[i] & a.lane[i]) | (~mask.lane[i] & b.lane[i]));
+static inline vec vec_equal(vec a, vec b) { EACH(0u - (uint32_t)(a.lane[i] == b.lane[i])); }
+static inline vec vec_above(vec a, vec b) { EACH(0u - (uint32_t)((int32_t)a.lane[i] > (int32_t)b.lane[i])); }
+static inline vec vec_min(vec a, vec b) { EACH((int32_t)a.lane[i] < (int32_t)b.lane[i] ? a.lane[i] : b.lane[i]); }
+static inline vec vec_max(vec a, vec b) { EACH((int32_t)a.lane[i] > (int32_t)b.lane[i] ? a.lane[i] : b.lane[i]); }
+static inline vec vec_select(msk m, vec a, vec b) {
+    EACH((m.lane[i] & a.lane[i]) | (~m.lane[i] & b.lane[i]));
 }
-static inline uint32_t v8_bits(v8 mask) {
+static inline vec vec_keep(msk m, vec a) { EACH(m.lane[i] & a.lane[i]); }
+static inline vec vec_drop(msk m, vec a) { EACH(~m.lane[i] & a.lane[i]); }
+static inline vec vec_increase(vec a, msk m) { EACH(a.lane[i] - m.lane[i]); }
+static inline msk msk_or(msk a, msk b) { EACH(a.lane[i] | b.lane[i]); }
+static inline uint32_t msk_bits(msk m) {
     uint32_t bits = 0;
-    for (int i = 0; i < 8; i++) bits |= (mask.lane[i] >> 31) << i;
+    for (int i = 0; i < 8; i++) bits |= (m.lane[i] >> 31) << i;
     return bits;
 }
-static inline v8 v8_quotient(v8 x, v8 count) { EACH(count.lane[i] > 0 ? x.lane[i] / count.lane[i] : 0); }
+static inline msk msk_of(uint32_t bits) { EACH(0u - (bits >> i & 1)); }
 
-static inline uint32_t load_pair(const void *p) {
+static inline uint32_t load_pair(const uint8_t *p) {
     uint16_t pair[2];
     memcpy(pair, p, sizeof pair);
     return pair[0] | (uint32_t)pair[1] << 16;
 }
-static inline uint32_t load_word(const void *p) {
+typedef uint32_t lane_t;
+#define LOAD_PAIR(p) load_pair(p)
+static inline vec vec_join(const lane_t *one) { EACH(one[i]); }
+
+static inline uint32_t load_word(const uint8_t *p) {
     uint32_t word;
     memcpy(&word, p, sizeof word);
     return word;
 }
-#define LOAD_PAIR(p) load_pair(p)
-#define LOAD_WORD(p) load_word(p)
+static inline vec vec_bytes(const void *base, vec offsets) { EACH(((const uint8_t *)base)[offsets.lane[i]]); }
+static inline vec vec_pairs(const void *base, vec offsets) {
+    EACH(load_pair((const uint8_t *)base + offsets.lane[i]));
+}
+static inline vec vec_words(const void *base, vec offsets) {
+    EACH(load_word((const uint8_t *)base + offsets.lane[i]));
+}
+
+static inline vec vec_ratio(vec x, vec count) { EACH(count.lane[i] > 0 ? x.lane[i] / count.lane[i] : 0); }
 
 /* The next words of a stream for the lanes in `mask`, 0 for the others. */
-static inline v8 v8_spread(const ec_shuffles *s, const uint8_t *p, uint32_t mask) {
+static inline vec vec_spread(const ec_shuffles *s, const uint8_t *p, uint32_t mask) {
     (void)s;
-    v8 words;
+    vec words;
     for (int i = 0; i < 8; i++) {
         const uint32_t take = mask >> i & 1;
         words.lane[i] = ec_load16(p) & (0u - take);
@@ -81,7 +93,7 @@ static inline v8 v8_spread(const ec_shuffles *s, const uint8_t *p, uint32_t mask
 }
 
 /* Writes the low halves of the lanes in `mask` so that they end at `out`; touches the 16 bytes before it. */
-static inline void v8_crowd(const ec_shuffles *s, v8 x, uint32_t mask, uint8_t *out) {
+static inline void vec_crowd(const ec_shuffles *s, vec x, uint32_t mask, uint8_t *out) {
     (void)s;
     for (int i = 7; i >= 0; i--) {
         ec_store16(out - 2, x.lane[i]);
@@ -95,23 +107,14 @@ static inline uint32_t popcount(uint32_t mask) {
     return count;
 }
 
-static inline v8 v8_join(const lane_t *eight) { EACH(eight[i]); }
-
 static inline key16 key16_load(const uint32_t *p) { return (int16_t)(uint16_t)*p; }
 
 static inline uint64_t rank16(const uint16_t *node, key16 key) {
     uint32_t below = 0;
     for (int i = 0; i < 16; i++) below += (uint32_t)((int16_t)node[i] < key);
-    return 2 * below;
+    return below;
 }
 
 static inline uint64_t rank32(const uint16_t *node, key16 key) {
     return rank16(node, key) + rank16(node + 16, key);
-}
-
-/* How many of eight ascending values, each increased by 1, 2, .. 8, are at most `key`. */
-static inline uint64_t rank_fine(const uint16_t *values, uint32_t key) {
-    uint32_t low = 0;
-    for (uint32_t i = 0; i < 8; i++) low += (uint32_t)(values[i] + i + 1 <= key);
-    return low;
 }

@@ -5,6 +5,10 @@
 
 #define ROW_ALIGNMENT 64
 #define FUSED_LIMIT   ((size_t)64 << 20)
+/* Rows with buckets number their symbols in a byte; one more can be found from the one before it. */
+#define MOST_IN_BUCKETS 257
+/* Beyond this memory, half as many buckets. */
+#define MANY_BYTES ((uint64_t)4 << 20)
 /* By choice fused only what a first-level cache nearly holds: beyond it the search of rows, sixteen times
  * smaller, is faster. */
 #define FUSED_IN_CACHE ((size_t)64 << 10)
@@ -26,38 +30,49 @@ static int row_is_valid(const ec_tables *t, const uint32_t *counts) {
     return sum == (uint64_t)1 << t->bits && (t->bits < 16 || counts[0] > 0);
 }
 
-/* Kind and levels of rows over `alphabet` symbols. */
+/* Kind and layout of rows over `alphabet` symbols. */
 static void plan_rows(ec_tables *t, uint32_t alphabet) {
+    if (t->kernels->gathers && alphabet <= MOST_IN_BUCKETS) {
+        t->kind = EC_KIND_BUCKETS;
+        t->last_at = 2;
+        t->bucket_at = 2 * (alphabet + 3); /* the search looks two symbols past the last */
+        uint32_t buckets = ceil_log2(2 * t->symbols);
+        if ((uint64_t)t->count * (t->bucket_at + (1u << buckets)) > MANY_BYTES && buckets > 0) buckets--;
+        if (buckets > t->bits) buckets = t->bits;
+        t->bucket_shift = t->bits - buckets;
+        t->row_bytes = (t->bucket_at + (1u << buckets) + 1) & ~1u;
+        return;
+    }
     t->levels = 1;
-    if (alphabet <= 16) {
-        t->kind = EC_KIND_FLAT16;
-        t->row_bytes = 32;
-    } else if (alphabet <= 32) {
-        t->kind = EC_KIND_FLAT32;
-        t->row_bytes = 64;
-    } else {
-        while (t->levels < EC_MAX_LEVELS && (alphabet - 1) >> (4 * t->levels) > 0) t->levels++;
-        t->kind = t->levels == 2 ? EC_KIND_TREE : EC_KIND_DEEP;
-        for (uint32_t level = 0; level < t->levels; level++) {
-            const uint32_t below = 4 * (t->levels - 1 - level);
-            const uint32_t values = ((alphabet - 1) >> below) + 1;
-            t->level_at[level] = t->row_bytes;
-            t->row_bytes += 2 * ((values + 15) / 16 * 16);
-        }
+    t->row_bytes = alphabet <= 16 ? 32 : 64;
+    t->kind = alphabet <= 16 ? EC_KIND_TREE : EC_KIND_TREE1;
+    if (alphabet <= 32) return;
+    t->row_bytes = 0;
+    while (t->levels < EC_MAX_LEVELS && (alphabet - 1) >> (4 * t->levels) > 0) t->levels++;
+    t->kind = t->levels == 2 ? EC_KIND_TREE2 : EC_KIND_TREE;
+    for (uint32_t level = 0; level < t->levels; level++) {
+        const uint32_t below = 4 * (t->levels - 1 - level);
+        const uint32_t values = ((alphabet - 1) >> below) + 1;
+        t->level_at[level] = t->last_at = t->row_bytes;
+        t->row_bytes += 2 * ((values + 15) / 16 * 16);
     }
 }
 
 static void fill_row(const ec_tables *t, const uint32_t *counts, uint16_t *row) {
     const uint32_t alphabet = t->symbols + t->escape;
     for (uint32_t i = 0; i < t->row_bytes / 2; i++) row[i] = (uint16_t)(((1u << t->bits) - 1) ^ t->bias);
-    uint32_t end = 0;
+    uint16_t *last = row + t->last_at / 2;
+    uint8_t *buckets = (uint8_t *)row + t->bucket_at;
+    if (t->levels == 0) last[-1] = (uint16_t)(0xFFFF ^ t->bias);
+    uint32_t end = 0, bucket = 0;
     for (uint32_t k = 0; k < alphabet; k++) {
         end += counts[k];
-        for (uint32_t level = 0; level < t->levels; level++) {
-            const uint32_t below = 4 * (t->levels - 1 - level);
-            uint16_t *values = row + t->level_at[level] / 2;
-            values[k >> below] = (uint16_t)((end - 1) ^ t->bias); /* the last symbol of a node stays */
-        }
+        last[k] = (uint16_t)((end - 1) ^ t->bias);
+        for (uint32_t level = 0; level + 1 < t->levels; level++)
+            /* the last symbol of a node stays */
+            row[t->level_at[level] / 2 + (k >> 4 * (t->levels - 1 - level))] = last[k];
+        if (t->levels == 0)
+            for (; bucket << t->bucket_shift < end; bucket++) buckets[bucket] = (uint8_t)(k < 255 ? k : 255);
     }
 }
 
@@ -89,7 +104,8 @@ static int plan_fused(ec_tables *t, const uint32_t *counts) {
 }
 
 static int allocate(ec_tables *t, int fused) {
-    const size_t rows = t->count * t->row_bytes + ROW_ALIGNMENT; /* a guard, its end before the first row */
+    /* A guard before the first row, and room for reading on after the last. */
+    const size_t rows = t->count * t->row_bytes + 2 * ROW_ALIGNMENT;
     t->block = aligned_alloc(ROW_ALIGNMENT, (rows + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT);
     if (fused) t->fused = malloc((t->count * 4) << t->bits);
     t->shuffles = ec_make_shuffles();
@@ -111,8 +127,9 @@ int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, ui
     t->escape_bits = ceil_log2(symbols);
     t->bias = bits == 16 ? 0x8000 : 0;
     const uint32_t alphabet = symbols + t->escape;
+    t->kernels = ec_choose_kernels();
     plan_rows(t, alphabet);
-    int status = tables > (UINT32_MAX - 2 * ROW_ALIGNMENT) / t->row_bytes ? EC_ERR_MEMORY : EC_OK;
+    int status = tables > (UINT32_MAX - 4 * ROW_ALIGNMENT) / t->row_bytes ? EC_ERR_MEMORY : EC_OK;
     for (size_t i = 0; status == EC_OK && i < tables; i++)
         if (!row_is_valid(t, counts + i * alphabet)) status = EC_ERR_TABLE;
     int fused = 0;
@@ -134,7 +151,6 @@ int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, ui
         if (fused) fill_fused(t, counts + i * alphabet, t->fused + (i << bits));
     }
     if (fused) t->kind = EC_KIND_FUSED;
-    t->kernels = ec_choose_kernels();
     *out = t;
     return EC_OK;
 }
@@ -149,7 +165,7 @@ void ec_tables_free(ec_tables *tables) {
 
 size_t ec_tables_bytes(const ec_tables *tables) {
     const size_t fused = tables->fused != NULL ? (tables->count * 4) << tables->bits : 0;
-    return sizeof *tables + sizeof(ec_shuffles) + ROW_ALIGNMENT + tables->count * tables->row_bytes + fused;
+    return sizeof *tables + sizeof(ec_shuffles) + 2 * ROW_ALIGNMENT + tables->count * tables->row_bytes + fused;
 }
 
 int ec_tables_layout(const ec_tables *tables) {

@@ -1,0 +1,100 @@
+/* Sixteen lanes in one AVX-512 register. Included by kernels_avx512.c only; see kernels.inc for what each
+ * name does. */
+#include <immintrin.h>
+
+#define WIDTH 16
+#define FLOWS EC_FLOWS
+typedef __m512i vec;
+typedef __mmask16 msk;
+typedef __m256i key16; /* one 16-bit value in every place */
+
+static inline vec vec_load(const uint32_t *p) { return _mm512_loadu_si512(p); }
+static inline void vec_store(uint32_t *p, vec a) { _mm512_storeu_si512(p, a); }
+static inline vec vec_load16(const uint16_t *p) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+}
+static inline vec vec_load8(const uint8_t *p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+static inline void vec_store16(uint16_t *p, vec a) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(a));
+}
+static inline void vec_store8(uint8_t *p, vec a) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a));
+}
+static inline vec vec_set(uint32_t a) { return _mm512_set1_epi32((int)a); }
+static inline vec vec_add(vec a, vec b) { return _mm512_add_epi32(a, b); }
+static inline vec vec_sub(vec a, vec b) { return _mm512_sub_epi32(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm512_mullo_epi32(a, b); }
+static inline vec vec_and(vec a, vec b) { return _mm512_and_si512(a, b); }
+static inline vec vec_or(vec a, vec b) { return _mm512_or_si512(a, b); }
+static inline vec vec_xor(vec a, vec b) { return _mm512_xor_si512(a, b); }
+static inline vec vec_shr(vec a, uint32_t n) { return _mm512_srlv_epi32(a, vec_set(n)); }
+static inline vec vec_sar(vec a, uint32_t n) { return _mm512_srav_epi32(a, vec_set(n)); }
+static inline vec vec_shl(vec a, uint32_t n) { return _mm512_sllv_epi32(a, vec_set(n)); }
+static inline vec vec_min(vec a, vec b) { return _mm512_min_epi32(a, b); }
+static inline vec vec_max(vec a, vec b) { return _mm512_max_epi32(a, b); }
+
+static inline msk vec_equal(vec a, vec b) { return _mm512_cmpeq_epi32_mask(a, b); }
+static inline msk vec_above(vec a, vec b) { return _mm512_cmpgt_epi32_mask(a, b); }
+static inline vec vec_select(msk m, vec a, vec b) { return _mm512_mask_blend_epi32(m, b, a); }
+static inline vec vec_keep(msk m, vec a) { return _mm512_maskz_mov_epi32(m, a); }
+static inline vec vec_drop(msk m, vec a) { return _mm512_maskz_mov_epi32((msk)~m, a); }
+static inline vec vec_increase(vec a, msk m) { return _mm512_mask_add_epi32(a, m, a, vec_set(1)); }
+static inline msk msk_or(msk a, msk b) { return (msk)(a | b); }
+static inline uint32_t msk_bits(msk m) { return m; }
+static inline msk msk_of(uint32_t bits) { return (msk)bits; }
+
+typedef uint32_t lane_t;
+static inline uint32_t load_pair(const void *p) {
+    uint32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return pair;
+}
+#define LOAD_PAIR(p) load_pair(p)
+
+static inline vec vec_join(const lane_t *one) { return vec_load(one); }
+
+static inline vec vec_words(const void *base, vec offsets) {
+    return _mm512_i32gather_epi32(offsets, base, 1);
+}
+static inline vec vec_pairs(const void *base, vec offsets) { return vec_words(base, offsets); }
+static inline vec vec_bytes(const void *base, vec offsets) {
+    return vec_and(vec_words(base, offsets), vec_set(0xFF));
+}
+
+static inline vec vec_ratio(vec x, vec count) {
+    const __m512 more = _mm512_mul_ps(_mm512_cvtepi32_ps(count), _mm512_set1_ps(RATIO_MARGIN));
+    return _mm512_cvttps_epu32(_mm512_div_ps(_mm512_cvtepu32_ps(x), more));
+}
+
+static inline key16 key16_load(const uint32_t *p) {
+    int16_t value;
+    memcpy(&value, p, sizeof value);
+    return _mm256_set1_epi16(value);
+}
+
+static inline uint32_t popcount(uint32_t mask) { return (uint32_t)_mm_popcnt_u32(mask); }
+
+static inline uint64_t rank16(const uint16_t *node, key16 key) {
+    return popcount(_mm256_cmpgt_epi16_mask(key, _mm256_loadu_si256((const __m256i *)node)));
+}
+
+static inline uint64_t rank32(const uint16_t *node, key16 key) {
+    return rank16(node, key) + rank16(node + 16, key);
+}
+
+/* The next words of a stream for the lanes in `mask`, 0 for the others. Reads 32 bytes. */
+static inline vec vec_spread(const ec_shuffles *s, const uint8_t *p, uint32_t mask) {
+    (void)s;
+    const __m256i words = _mm256_loadu_si256((const __m256i *)p);
+    return _mm512_cvtepu16_epi32(_mm256_maskz_expand_epi16((msk)mask, words));
+}
+
+/* Writes the low halves of the lanes in `mask` so that they end at `out`. */
+static inline void vec_crowd(const ec_shuffles *s, vec x, uint32_t mask, uint8_t *out) {
+    (void)s;
+    const uint32_t count = popcount(mask);
+    const __m256i words = _mm256_maskz_compress_epi16((msk)mask, _mm512_cvtepi32_epi16(x));
+    _mm256_mask_storeu_epi16(out - 2 * count, (msk)((1u << count) - 1), words);
+}
