@@ -26,8 +26,8 @@ static void examine(const ec_tables *tables, const ec_fsar *fsar) {
         ec_fsar *f = NULL;
         if (i == 1)
             assert((fsar != NULL
-                        ? ec_fsar_load(saved[0].data, saved[0].bytes, EC_LAYOUT_SEARCH, &t, &f)
-                        : ec_tables_load(saved[0].data, saved[0].bytes, EC_LAYOUT_SEARCH, &t)) == EC_OK);
+                        ? ec_fsar_load(saved[0].data, saved[0].bytes, EC_LAYOUT_TREE, &t, &f)
+                        : ec_tables_load(saved[0].data, saved[0].bytes, EC_LAYOUT_TREE, &t)) == EC_OK);
         const ec_tables *which = i == 0 ? tables : t;
         const ec_fsar *model = i == 0 ? fsar : f;
         assert((fsar != NULL ? ec_fsar_save(model, saved[i].data, bound, &saved[i].bytes)
@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     }
     ec_tables *tables;
     ec_fsar *fsar = NULL;
-    const int layout = how >> 2 & 1 ? EC_LAYOUT_AUTO : EC_LAYOUT_SEARCH;
+    const int layout = how >> 2 & 1 ? EC_LAYOUT_AUTO : EC_LAYOUT_TREE;
     const int status = how & 2 ? ec_fsar_load(file, size, layout, &tables, &fsar)
                                : ec_tables_load(file, size, layout, &tables);
     if (status == EC_OK)

@@ -23,8 +23,8 @@
  * TRUST. Decoding accepts any bytes: it never reads outside the given stream, never writes outside the given
  * arrays and always ends. Damage is reported by a status, at the latest by ec_decoder_finish, except for the
  * rare alteration that decodes to other symbols and still ends in the right states: callers store a checksum.
- * No bit depends on floating point: vector encoders divide in double precision, where quotients of 32-bit
- * integers are exact. Array arguments must be valid for the stated sizes (pointers are not
+ * No bit depends on floating point: vector encoders estimate quotients in single precision, in the default
+ * rounding, and correct them in integers. Array arguments must be valid for the stated sizes (pointers are not
  * checked for NULL when the size is not zero).
  */
 #ifndef ENTROPY_C_H
@@ -66,16 +66,18 @@ typedef enum ec_status {
 
 typedef struct ec_tables ec_tables;
 
-/* The instructions that models created now will use: "avx2", "sse4", "neon" or "scalar". The best that the
- * processor has, or what the environment variable EC_ISA names if the processor has it. All of them write and
+/* The instructions that models created now will use: "avx512", "avx2-gather", "avx2", "sse4", "neon" or
+ * "scalar". The best that the processor has, or what the environment variable EC_ISA names if the processor has
+ * it; whether gathering table entries is faster than loading them one by one is measured. All of them write and
  * read the same bytes. */
 const char *ec_isa(void);
 
 /* How the decoder finds a symbol. The bytes of a stream never depend on it. */
 typedef enum ec_layout {
-    EC_LAYOUT_AUTO = 0,  /* the faster one: fused up to 64 KiB, else search */
-    EC_LAYOUT_FUSED = 1, /* one 4-byte entry per slot: log2(symbols) and twice log2(count) in 32 bits */
-    EC_LAYOUT_SEARCH = 2 /* two bytes a symbol and bit of tree: sixteen comparisons at once */
+    EC_LAYOUT_AUTO = 0,   /* fused up to 64 KiB; else buckets up to 2 MiB where gathering is fast; else tree */
+    EC_LAYOUT_FUSED = 1,  /* one 4-byte entry per slot: log2(symbols) and twice log2(count) in 32 bits */
+    EC_LAYOUT_TREE = 2,   /* two bytes a symbol and a bit of tree: sixteen comparisons at once */
+    EC_LAYOUT_BUCKETS = 3 /* four to six bytes a symbol; at most 256, or 257 with the escape */
 } ec_layout;
 
 /* counts: uint32 [tables][symbols], or [tables][symbols + 1] with an escape: the last count is then the
@@ -89,7 +91,7 @@ int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, ui
 void ec_tables_free(ec_tables *tables);
 size_t ec_tables_bytes(const ec_tables *tables); /* memory held */
 const char *ec_tables_isa(const ec_tables *tables);
-int ec_tables_layout(const ec_tables *tables); /* EC_LAYOUT_FUSED or EC_LAYOUT_SEARCH */
+int ec_tables_layout(const ec_tables *tables); /* never EC_LAYOUT_AUTO */
 /* out: uint32 [symbols (+ 1)], the counts of one table as given to create. EC_ERR_INDEX. */
 int ec_tables_counts(const ec_tables *tables, size_t table, uint32_t *out);
 

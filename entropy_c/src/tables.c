@@ -5,13 +5,13 @@
 
 #define ROW_ALIGNMENT 64
 #define FUSED_LIMIT   ((size_t)64 << 20)
-/* Rows with buckets number their symbols in a byte; one more can be found from the one before it. */
-#define MOST_IN_BUCKETS 257
-/* Beyond this memory, half as many buckets. */
-#define MANY_BYTES ((uint64_t)4 << 20)
 /* By choice fused only what a first-level cache nearly holds: beyond it the search of rows, sixteen times
  * smaller, is faster. */
 #define FUSED_IN_CACHE ((size_t)64 << 10)
+/* Rows with buckets number their symbols in a byte; one more can be found from the one before it. */
+#define MOST_IN_BUCKETS 257
+/* Buckets double the size of a row, which pays only while all rows fit the second-level cache. */
+#define BUCKETS_IN_CACHE ((size_t)2 << 20)
 
 /* Smallest n with 2^n >= value. */
 static uint32_t ceil_log2(uint32_t value) {
@@ -30,25 +30,26 @@ static int row_is_valid(const ec_tables *t, const uint32_t *counts) {
     return sum == (uint64_t)1 << t->bits && (t->bits < 16 || counts[0] > 0);
 }
 
-/* Kind and layout of rows over `alphabet` symbols. */
-static void plan_rows(ec_tables *t, uint32_t alphabet) {
-    if (t->kernels->gathers && alphabet <= MOST_IN_BUCKETS) {
-        t->kind = EC_KIND_BUCKETS;
-        t->last_at = 2;
-        t->bucket_at = 2 * (alphabet + 3); /* the search looks two symbols past the last */
-        uint32_t buckets = ceil_log2(2 * t->symbols);
-        if ((uint64_t)t->count * (t->bucket_at + (1u << buckets)) > MANY_BYTES && buckets > 0) buckets--;
-        if (buckets > t->bits) buckets = t->bits;
-        t->bucket_shift = t->bits - buckets;
-        t->row_bytes = (t->bucket_at + (1u << buckets) + 1) & ~1u;
-        return;
-    }
+/* Rows over `alphabet` symbols with buckets. */
+static void plan_buckets(ec_tables *t, uint32_t alphabet) {
+    const uint32_t some = ceil_log2(2 * t->symbols), buckets = some < t->bits ? some : t->bits;
+    t->kind = EC_KIND_BUCKETS;
+    t->last_at = 2;
+    t->bucket_at = 2 * (1 + alphabet + 5); /* the search looks five symbols past the last */
+    t->bucket_shift = t->bits - buckets;
+    t->row_bytes = (t->bucket_at + (1u << buckets) + 1) & ~1u;
+}
+
+/* Rows that are trees. */
+static void plan_tree(ec_tables *t, uint32_t alphabet) {
     t->levels = 1;
+    t->last_at = 0;
     t->row_bytes = alphabet <= 16 ? 32 : 64;
     t->kind = alphabet <= 16 ? EC_KIND_TREE : EC_KIND_TREE1;
     if (alphabet <= 32) return;
     t->row_bytes = 0;
-    while (t->levels < EC_MAX_LEVELS && (alphabet - 1) >> (4 * t->levels) > 0) t->levels++;
+    /* One more than 16^levels is found as the one after the last node. */
+    while (t->levels < EC_MAX_LEVELS && (alphabet - 2) >> (4 * t->levels) > 0) t->levels++;
     t->kind = t->levels == 2 ? EC_KIND_TREE2 : EC_KIND_TREE;
     for (uint32_t level = 0; level < t->levels; level++) {
         const uint32_t below = 4 * (t->levels - 1 - level);
@@ -68,7 +69,7 @@ static void fill_row(const ec_tables *t, const uint32_t *counts, uint16_t *row) 
     for (uint32_t k = 0; k < alphabet; k++) {
         end += counts[k];
         last[k] = (uint16_t)((end - 1) ^ t->bias);
-        for (uint32_t level = 0; level + 1 < t->levels; level++)
+        for (uint32_t level = 0; level + 1 < t->levels && k < 1u << 4 * t->levels; level++)
             /* the last symbol of a node stays */
             row[t->level_at[level] / 2 + (k >> 4 * (t->levels - 1 - level))] = last[k];
         if (t->levels == 0)
@@ -116,7 +117,7 @@ int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, ui
                      int layout, ec_tables **out) {
     *out = NULL;
     if (bits < 8 || bits > 16 || symbols < 1 || symbols > 65536 - (escape != 0) || tables < 1 ||
-        tables > 0x7FFFFFFF || layout < EC_LAYOUT_AUTO || layout > EC_LAYOUT_SEARCH)
+        tables > 0x7FFFFFFF || layout < EC_LAYOUT_AUTO || layout > EC_LAYOUT_BUCKETS)
         return EC_ERR_ARGUMENT;
     ec_tables *t = calloc(1, sizeof *t);
     if (t == NULL) return EC_ERR_MEMORY;
@@ -128,12 +129,21 @@ int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, ui
     t->bias = bits == 16 ? 0x8000 : 0;
     const uint32_t alphabet = symbols + t->escape;
     t->kernels = ec_choose_kernels();
-    plan_rows(t, alphabet);
+    const int can_have_buckets = alphabet <= MOST_IN_BUCKETS;
+    if (can_have_buckets) plan_buckets(t, alphabet);
+    const int wants_buckets = layout == EC_LAYOUT_BUCKETS ||
+                              (layout != EC_LAYOUT_TREE && t->kernels->gathers && can_have_buckets &&
+                               tables <= BUCKETS_IN_CACHE / t->row_bytes);
+    if (wants_buckets && !can_have_buckets) {
+        ec_tables_free(t);
+        return EC_ERR_ARGUMENT;
+    }
+    if (!wants_buckets) plan_tree(t, alphabet);
     int status = tables > (UINT32_MAX - 4 * ROW_ALIGNMENT) / t->row_bytes ? EC_ERR_MEMORY : EC_OK;
     for (size_t i = 0; status == EC_OK && i < tables; i++)
         if (!row_is_valid(t, counts + i * alphabet)) status = EC_ERR_TABLE;
     int fused = 0;
-    if (status == EC_OK && layout != EC_LAYOUT_SEARCH) {
+    if (status == EC_OK && (layout == EC_LAYOUT_AUTO || layout == EC_LAYOUT_FUSED)) {
         fused = plan_fused(t, counts);
         if (!fused && layout == EC_LAYOUT_FUSED) status = EC_ERR_ARGUMENT;
         if (layout == EC_LAYOUT_AUTO && tables > (FUSED_IN_CACHE / 4) >> bits) fused = 0;
@@ -169,7 +179,8 @@ size_t ec_tables_bytes(const ec_tables *tables) {
 }
 
 int ec_tables_layout(const ec_tables *tables) {
-    return tables->kind == EC_KIND_FUSED ? EC_LAYOUT_FUSED : EC_LAYOUT_SEARCH;
+    if (tables->kind == EC_KIND_FUSED) return EC_LAYOUT_FUSED;
+    return tables->kind == EC_KIND_BUCKETS ? EC_LAYOUT_BUCKETS : EC_LAYOUT_TREE;
 }
 
 const char *ec_tables_isa(const ec_tables *tables) { return tables->kernels->isa; }

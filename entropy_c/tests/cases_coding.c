@@ -17,7 +17,7 @@ void open_case(case_t *c) {
         if (part->kind == ROWS || part->kind == BYPASS) continue;
         const int status = create_tables(part, part->layout);
         if (part->layout == EC_LAYOUT_FUSED && status == EC_ERR_ARGUMENT) /* entries beyond 32 bits */
-            assert(create_tables(part, EC_LAYOUT_SEARCH) == EC_OK);
+            assert(create_tables(part, EC_LAYOUT_TREE) == EC_OK);
         else
             assert(status == EC_OK);
         if (part->kind != INDEXED)

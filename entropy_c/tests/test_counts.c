@@ -72,7 +72,7 @@ static void sums_and_rules(uint32_t symbols, uint32_t bits) {
         }
         assert(sum == total);
         ec_tables *t;
-        assert(ec_tables_create(counts, 1, symbols, bits, rule == EC_COUNTS_ESCAPE, EC_LAYOUT_SEARCH, &t) ==
+        assert(ec_tables_create(counts, 1, symbols, bits, rule == EC_COUNTS_ESCAPE, EC_LAYOUT_TREE, &t) ==
                EC_OK);
         ec_tables_free(t);
     }

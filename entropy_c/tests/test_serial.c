@@ -131,25 +131,25 @@ static void damage(int with_fsar) {
     }
     for (size_t bytes = 0; bytes < file.bytes; bytes++) {
         stream_t cut = {copy_of(file.data, bytes), bytes};
-        assert(load(&cut, with_fsar, EC_LAYOUT_SEARCH, &tables, &fsar) == EC_ERR_TRUNCATED);
+        assert(load(&cut, with_fsar, EC_LAYOUT_TREE, &tables, &fsar) == EC_ERR_TRUNCATED);
         drop(cut.data);
     }
     for (size_t bit = 0; bit < 8 * file.bytes; bit++) {
         file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        const int status = load(&file, with_fsar, EC_LAYOUT_SEARCH, &tables, &fsar);
+        const int status = load(&file, with_fsar, EC_LAYOUT_TREE, &tables, &fsar);
         assert(status == EC_ERR_DAMAGED || (status == EC_ERR_VERSION && bit / 32 == 1) ||
                (status == EC_ERR_TRUNCATED && bit / 64 == 1));
         file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
-    assert(load(&file, !with_fsar, EC_LAYOUT_SEARCH, &tables, &fsar) == EC_ERR_DAMAGED); /* the other kind */
+    assert(load(&file, !with_fsar, EC_LAYOUT_TREE, &tables, &fsar) == EC_ERR_DAMAGED); /* the other kind */
     stream_t more = {take(file.bytes + 1), file.bytes + 1};
     memcpy(more.data, file.data, file.bytes);
     more.data[file.bytes] = 0;
-    assert(load(&more, with_fsar, EC_LAYOUT_SEARCH, &tables, &fsar) == EC_ERR_DAMAGED);
+    assert(load(&more, with_fsar, EC_LAYOUT_TREE, &tables, &fsar) == EC_ERR_DAMAGED);
     seal(&more);
-    assert(load(&more, with_fsar, EC_LAYOUT_SEARCH, &tables, &fsar) == EC_ERR_DAMAGED);
+    assert(load(&more, with_fsar, EC_LAYOUT_TREE, &tables, &fsar) == EC_ERR_DAMAGED);
     file.data[4] = 2; /* a newer version need not even have a checksum */
-    assert(load(&file, with_fsar, EC_LAYOUT_SEARCH, &tables, &fsar) == EC_ERR_VERSION);
+    assert(load(&file, with_fsar, EC_LAYOUT_TREE, &tables, &fsar) == EC_ERR_VERSION);
     drop(more.data);
     drop(file.data);
 }
@@ -203,7 +203,7 @@ static void mutants(size_t models) {
             stream_t bad = mutant(&file);
             ec_tables *tables;
             ec_fsar *fsar;
-            const int layout = below(2) ? EC_LAYOUT_AUTO : EC_LAYOUT_SEARCH;
+            const int layout = below(2) ? EC_LAYOUT_AUTO : EC_LAYOUT_TREE;
             const int status = load(&bad, with_fsar, layout, &tables, &fsar);
             assert(status == EC_OK || status == EC_ERR_DAMAGED);
             if (status == EC_OK) examine(&bad, tables, fsar);

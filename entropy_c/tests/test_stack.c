@@ -23,7 +23,7 @@ static void round_trip(size_t n, uint32_t symbols, uint32_t bits) {
     uint32_t *counts = take(tables * symbols * sizeof *counts);
     ec_tables *t;
     for (size_t i = 0; i < tables; i++) random_counts(counts + i * symbols, symbols, bits);
-    assert(ec_tables_create(counts, tables, symbols, bits, 0, below(2) ? EC_LAYOUT_SEARCH : EC_LAYOUT_AUTO,
+    assert(ec_tables_create(counts, tables, symbols, bits, 0, below(2) ? EC_LAYOUT_TREE : EC_LAYOUT_AUTO,
                             &t) == EC_OK);
     uint16_t *words = take(2 * ROOM), *initial = take(2 * ROOM);
     uint16_t *a = take(2 * n), *b = take(2 * n), *c = take(2 * n), *out = take(2 * n);

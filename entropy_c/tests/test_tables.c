@@ -18,7 +18,7 @@ static int create(const uint32_t *counts, size_t tables, uint32_t symbols, uint3
 static void refusals(void) {
     const uint32_t good[4] = {100, 0, 155, 1};
     assert(create(good, 1, 4, 8, 0, EC_LAYOUT_AUTO) == EC_OK);
-    assert(create(good, 1, 4, 8, 0, EC_LAYOUT_SEARCH) == EC_OK);
+    assert(create(good, 1, 4, 8, 0, EC_LAYOUT_TREE) == EC_OK);
     assert(create(good, 1, 4, 8, 0, EC_LAYOUT_FUSED) == EC_OK);
     assert(create(good, 1, 3, 8, 1, EC_LAYOUT_AUTO) == EC_OK);
     assert(create(good, 1, 4, 9, 0, EC_LAYOUT_AUTO) == EC_ERR_TABLE);
@@ -32,7 +32,9 @@ static void refusals(void) {
     assert(create(good, 1, 0, 8, 0, EC_LAYOUT_AUTO) == EC_ERR_ARGUMENT);
     assert(create(good, 1, 65537, 8, 0, EC_LAYOUT_AUTO) == EC_ERR_ARGUMENT);
     assert(create(good, 1, 65536, 8, 1, EC_LAYOUT_AUTO) == EC_ERR_ARGUMENT);
-    assert(create(good, 1, 4, 8, 0, EC_LAYOUT_SEARCH + 1) == EC_ERR_ARGUMENT);
+    assert(create(good, 1, 4, 8, 0, EC_LAYOUT_BUCKETS) == EC_OK);
+    assert(create(good, 1, 4, 8, 0, EC_LAYOUT_BUCKETS + 1) == EC_ERR_ARGUMENT);
+    assert(create(good, 1, 257, 16, 1, EC_LAYOUT_BUCKETS) == EC_ERR_ARGUMENT);
     assert(create(good, 1, 4, 8, 0, -1) == EC_ERR_ARGUMENT);
     const uint32_t wraps[2] = {0xFFFFFFFFu, 257}; /* sums to 256 modulo 2^32 */
     assert(create(wraps, 1, 2, 8, 0, EC_LAYOUT_AUTO) == EC_ERR_TABLE);
@@ -44,7 +46,7 @@ static void refusals(void) {
     assert(create(most16, 1, 2, 16, 0, EC_LAYOUT_FUSED) == EC_ERR_ARGUMENT); /* no room in 32 bits */
     assert(create(most16, 1, 1, 16, 1, EC_LAYOUT_FUSED) == EC_ERR_ARGUMENT);
     assert(create(whole15, 1, 2, 15, 0, EC_LAYOUT_FUSED) == EC_OK);
-    assert(create(whole15, 1, 1, 15, 1, EC_LAYOUT_SEARCH) == EC_OK); /* nothing but escapes */
+    assert(create(whole15, 1, 1, 15, 1, EC_LAYOUT_TREE) == EC_OK); /* nothing but escapes */
 }
 
 static void counts_come_back(void) {

@@ -51,7 +51,7 @@ static void fsar(void) {
             part.counts = take(part.tables * part.alphabet * sizeof *part.counts);
             for (size_t i = 0; i < part.tables; i++)
                 random_counts(part.counts + i * part.alphabet, part.alphabet, part.bits);
-            part.layout = lanes % 2 ? EC_LAYOUT_SEARCH : EC_LAYOUT_AUTO;
+            part.layout = lanes % 2 ? EC_LAYOUT_TREE : EC_LAYOUT_AUTO;
             for (int i = 0; i < 3; i++) {
                 part.height = 1 + below(i == 0 ? 4 : 2 * lanes + 3);
                 part.width = 1 + below(i == 1 ? 3 : 12);

@@ -21,6 +21,9 @@ def in_shares(work: Callable[[int, int], None], groups: int, threads: int) -> No
     The C library works without the GIL, on many groups in one call. An exception of any share is raised here.
     """
     shares = max(1, min(threads, groups))
+    if shares == 1:
+        work(0, groups)
+        return
     cuts = [groups * i // shares for i in range(shares + 1)]
     errors: list[BaseException] = []
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fsar_lab.entropy._arena import take
 from fsar_lab.entropy._arrays import BYTES, Array, pointer, require, require_index
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
@@ -17,6 +18,7 @@ from fsar_lab.entropy.tables import Tables
 from fsar_lab.errors import DamagedStreamError
 
 _DECODERS = ffi.typeof("ec_decoder[]")
+_U16 = ffi.typeof("uint16_t *")
 
 
 class Decoder:
@@ -46,11 +48,15 @@ class Decoder:
                 f"{num_images} images need {len(self._ranges)} group streams, {len(groups)} were given"
             )
         self._decoders = ffi.new(_DECODERS, len(self._ranges))
-        self._bytes = ffi.from_buffer(BYTES, b"".join(groups))
-        sizes = np.array([len(stream) for stream in groups], np.uint64)
-        status = lib.ec_decoders_init(
-            self._decoders, len(groups), self.num_images, self._bytes, pointer(sizes)
-        )
+        if len(groups) == 1:
+            self._bytes = ffi.from_buffer(BYTES, groups[0])
+            status = lib.ec_decoder_init(self._decoders, self.num_images, self._bytes, len(groups[0]))
+        else:
+            self._bytes = ffi.from_buffer(BYTES, b"".join(groups))
+            sizes = np.array([len(stream) for stream in groups], np.uint64)
+            status = lib.ec_decoders_init(
+                self._decoders, len(groups), self.num_images, self._bytes, pointer(sizes)
+            )
         if status != lib.EC_OK:
             check(status, f"streams of {num_images} images")
 
@@ -94,7 +100,7 @@ class Decoder:
         Returns:
             uint16 [N, G, h, w].
         """
-        number, groups_of_codes, height, width = (int(size) for size in shape)
+        number, groups_of_codes, height, width = map(int, shape)
         if number != self.num_images or groups_of_codes != model.groups or height < 0 or width < 0:
             raise ValueError(
                 f"shape {list(shape)} must be [{self.num_images}, {model.groups}, height, width]"
@@ -103,7 +109,7 @@ class Decoder:
         scratch_bytes = lib.ec_fsar_scratch(model._c, min(LANES, number), height, width)
 
         def decode(decoders: Any, groups: int, first: int, last: int) -> int:
-            scratch = pointer(np.empty(scratch_bytes // 2, np.uint16))
+            scratch = ffi.cast(_U16, take(0, scratch_bytes))
             out = pointer(indices[first:last])
             return int(lib.ec_decode_fsar(decoders, groups, model._c, height, width, out, scratch))
 
@@ -128,7 +134,7 @@ class Decoder:
         scratch_bytes = lib.ec_pixels_scratch(model._c, min(LANES, number), height, width)
 
         def decode(decoders: Any, groups: int, first: int, last: int) -> int:
-            scratch = pointer(np.empty(scratch_bytes, np.uint8))
+            scratch = take(0, scratch_bytes)
             views = (pointer(array[first:last]) for array in (logits, scales))
             out = pointer(images[first:last])
             return int(lib.ec_decode_pixels(decoders, groups, model._c, *views, height, width, out, scratch))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fsar_lab.entropy._arena import take
 from fsar_lab.entropy._arrays import Array, pointer, require, require_index
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
@@ -16,6 +17,7 @@ from fsar_lab.entropy.pixels import PixelModel
 from fsar_lab.entropy.tables import Tables
 
 _ENCODERS = ffi.typeof("ec_encoder[]")
+_U16 = ffi.typeof("uint16_t *")
 _STATES = np.dtype(
     {
         "names": ["state"],
@@ -44,7 +46,7 @@ class Encoder:
             raise ValueError(f"num_images must be at least 1, not {num_images}")
         self.num_images, self.threads = int(num_images), int(threads)
         self._ranges = group_ranges(self.num_images)
-        self._words: list[list[memoryview]] = []  # of every push, of every group
+        self._words: list[list[bytes | memoryview]] = []  # of every push, of every group
         self._encoders = ffi.new(_ENCODERS, len(self._ranges))
         check(lib.ec_encoders_init(self._encoders, len(self._ranges), self.num_images), "Encoder")
 
@@ -87,7 +89,7 @@ class Encoder:
         scratch_bytes = lib.ec_fsar_scratch(model._c, min(LANES, self.num_images), height, width)
 
         def encode(encoders: Any, groups: int, first: int, last: int) -> int:
-            scratch = pointer(np.empty(scratch_bytes // 2, np.uint16))
+            scratch = ffi.cast(_U16, take(0, scratch_bytes))
             view = pointer(indices[first:last])
             return int(lib.ec_encode_fsar(encoders, groups, model._c, view, height, width, scratch))
 
@@ -112,7 +114,7 @@ class Encoder:
         scratch_bytes = lib.ec_pixels_scratch(model._c, min(LANES, number), height, width)
 
         def encode(encoders: Any, groups: int, first: int, last: int) -> int:
-            scratch = pointer(np.empty(scratch_bytes, np.uint8))
+            scratch = take(0, scratch_bytes)
             views = (pointer(array[first:last]) for array in (images, logits, scales))
             return int(lib.ec_encode_pixels(encoders, groups, model._c, *views, height, width, scratch))
 
@@ -183,6 +185,11 @@ class Encoder:
 
     def finish(self) -> list[bytes]:
         """The stream of every group: four bytes of state per image, then the words."""
+        if len(self._ranges) == 1:
+            head = take(0, 4 * LANES)
+            lib.ec_encoder_states(self._encoders, head)
+            words = [parts[0] for parts in reversed(self._words)]
+            return [b"".join([ffi.buffer(head, 4 * self.num_images), *words])]
         states = memoryview(self._states().astype("<u4").tobytes())
         parts = [states[4 * first : 4 * last] for first, last in self._ranges]
         return [b"".join(stream) for stream in zip(parts, *reversed(self._words), strict=True)]
@@ -194,12 +201,21 @@ class Encoder:
 
     def _push(self, encode: Callable[[Any, int, int, int], int], positions: int, what: str) -> None:
         """Encodes every group; if one fails, all are as they were."""
+        each = lib.ec_encode_bound(min(LANES, self.num_images), positions)
+        if len(self._ranges) == 1:  # nothing to divide and nothing to undo
+            buffer = take(1, each)
+            lib.ec_encoder_attach(self._encoders, buffer, each)
+            status = encode(self._encoders, 1, 0, self.num_images)
+            if status != lib.EC_OK:
+                check(status, f"{what}, images 0..{self.num_images - 1}")
+            at = self._encoders[0].position
+            self._words.append([ffi.buffer(buffer + at, each - at)[:]])
+            return
         before = bytes(ffi.buffer(self._encoders))
-        words = [memoryview(b"")] * len(self._ranges)
+        words: list[bytes | memoryview] = [b""] * len(self._ranges)
 
         def work(first: int, last: int) -> None:
-            each = lib.ec_encode_bound(min(LANES, self.num_images), positions)
-            buffer = pointer(np.empty(each * min(BATCH, last - first), np.uint8))
+            buffer = take(1, each * min(BATCH, last - first))
             for start in range(first, last, BATCH):
                 stop = min(start + BATCH, last)
                 encoders, groups = self._encoders + start, stop - start

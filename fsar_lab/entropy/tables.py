@@ -11,12 +11,17 @@ from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._saved import saved_tables
 from fsar_lab.entropy._status import check
 
-Layout = Literal["auto", "fused", "search"]
-LAYOUTS = {"auto": lib.EC_LAYOUT_AUTO, "fused": lib.EC_LAYOUT_FUSED, "search": lib.EC_LAYOUT_SEARCH}
+Layout = Literal["auto", "fused", "tree", "buckets"]
+LAYOUTS = {
+    "auto": lib.EC_LAYOUT_AUTO,
+    "fused": lib.EC_LAYOUT_FUSED,
+    "tree": lib.EC_LAYOUT_TREE,
+    "buckets": lib.EC_LAYOUT_BUCKETS,
+}
 
 
 def isa() -> str:
-    """The instructions that new models will use: "avx2", "sse4", "neon" or "scalar".
+    """The instructions that new models will use: "avx512", "avx2-gather", "avx2", "sse4", "neon" or "scalar".
 
     The environment variable EC_ISA chooses another one than the best. Streams do not depend on it.
     """
@@ -42,7 +47,8 @@ class Tables:
                 without a count for the escape it cannot be coded.
             bits: 8..16. At 16 bits no symbol may hold all 65536 counts, and the first must have one.
             layout: how the decoder finds a symbol; streams do not depend on it. "auto" takes fused slots
-                where they fit a first-level cache (64 KiB), else a search of sixteen comparisons at once.
+                where they fit a first-level cache (64 KiB), else buckets or a tree, whichever suits the processor
+                (entropy_c.h).
             escape: whether the last column is the escape.
 
         Raises:
@@ -80,8 +86,9 @@ class Tables:
 
     @property
     def layout(self) -> str:
-        """The decoder's look-up in use: "fused" or "search"."""
-        return "fused" if lib.ec_tables_layout(self._c) == lib.EC_LAYOUT_FUSED else "search"
+        """The decoder's look-up in use: "fused", "tree" or "buckets"."""
+        layout = lib.ec_tables_layout(self._c)
+        return next(name for name, number in LAYOUTS.items() if number == layout)
 
     @property
     def isa(self) -> str:

@@ -41,12 +41,12 @@ class Precision:
 # The fastest whose cost stays within 0.1 %, by experiment. Escapes save bits but cost a detour where they
 # occur, and more bits cost no time.
 TUNED = {
-    "static": Precision(14, escape=True),
+    "static": Precision(13, escape=True),
     "order1": Precision(15),
-    "indexed1024": Precision(15),
-    "indexed64": Precision(15),
-    "fsar_o2_k32": Precision(12),
-    "fsar_o2_k256_merged": Precision(15),
+    "indexed1024": Precision(14, escape=True),
+    "indexed64": Precision(14, escape=True),
+    "fsar_o2_k32": Precision(13),
+    "fsar_o2_k256_merged": Precision(14),
     "fsar_o2_k32_single_image": Precision(12),
 }
 

@@ -35,7 +35,7 @@ def symbols_of(kind: str, rng: np.random.Generator, shape: tuple[int, ...], size
     size=st.sampled_from([1, 2, 40, 256, 257, 2000]),
     bits=st.integers(8, 16),
     kind=st.sampled_from(KINDS),
-    layout=st.sampled_from(["auto", "search"]),
+    layout=st.sampled_from(["auto", "tree", "buckets"]),
 )
 def test_indexed(seed, images, positions, size, bits, kind, layout):
     rng = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ def test_indexed(seed, images, positions, size, bits, kind, layout):
     size=st.integers(1, 6),
     bits=st.integers(8, 15),
     kind=st.sampled_from(KINDS),
-    layout=st.sampled_from(["auto", "search"]),
+    layout=st.sampled_from(["auto", "tree", "buckets"]),
 )
 def test_fsar(seed, images, order, groups, sides, size, bits, kind, layout):
     rng = np.random.default_rng(seed)

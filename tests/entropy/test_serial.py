@@ -106,8 +106,8 @@ def test_a_loaded_model_codes_what_the_saved_one_did():
     encoder = entropy.Encoder(3)
     encoder.push_fsar(model, indices)
     decoder = entropy.Decoder(encoder.finish(), 3)
-    again = entropy.load_fsar(entropy.save_fsar(model), layout="search")
-    assert again.tables.layout == "search"
+    again = entropy.load_fsar(entropy.save_fsar(model), layout="tree")
+    assert again.tables.layout == "tree"
     assert np.array_equal(again.table_ids(indices), model.table_ids(indices))
     assert np.array_equal(decoder.pop_fsar(again, indices.shape), indices)
     decoder.finish()
