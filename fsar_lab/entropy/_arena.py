@@ -1,5 +1,6 @@
 """Working memory of the C calls, kept for the next call: for a single image, asking for it anew takes longer
-than coding it."""
+than coding it.
+"""
 
 from __future__ import annotations
 

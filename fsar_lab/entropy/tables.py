@@ -47,8 +47,7 @@ class Tables:
                 without a count for the escape it cannot be coded.
             bits: 8..16. At 16 bits no symbol may hold all 65536 counts, and the first must have one.
             layout: how the decoder finds a symbol; streams do not depend on it. "auto" takes fused slots
-                where they fit a first-level cache (64 KiB), else buckets or a tree, whichever suits the processor
-                (entropy_c.h).
+                where they fit a first-level cache (64 KiB), else buckets or a tree (entropy_c.h).
             escape: whether the last column is the escape.
 
         Raises:

@@ -42,6 +42,8 @@ def test_indexed(seed, images, positions, size, bits, kind, layout):
     size = min(size, 1 << bits)
     if bits == 16:
         size = max(size, 2)
+    if size > 257 and layout == "buckets":
+        layout = "tree"  # there are none for so many symbols
     counts = ref.random_counts(rng, 3, size, bits)
     tables = entropy.Tables(counts, bits, layout)
     index = rng.integers(0, 3, (images, positions)).astype(np.uint32)
