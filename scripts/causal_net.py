@@ -52,7 +52,7 @@ def measure(arguments: argparse.Namespace) -> None:
     """Cross-entropy on CIFAR-10 test or on the images of a folder."""
     net, facts = load(arguments.weights)
     if arguments.cifar:
-        images = iter(read(npz_files(arguments.cifar)[1], 32).split(100))
+        images = iter(torch.split(read(npz_files(arguments.cifar)[1], 32), 100))
     else:
         images = (image[None] for image in files_in(arguments.images))
     bpd, count = measured(net, images)
@@ -71,7 +71,8 @@ class Source:
         if arguments.cifar:
             train = torch.cat([read(file, 32) for file in npz_files(arguments.cifar)[0]])
             train, validation = hold_out(train, VALIDATION)
-            self.train, self.validation = train.to(device), validation[-LOOKED_AT:].to(device).split(100)
+            self.train = train.to(device)
+            self.validation = torch.split(validation[-LOOKED_AT:].to(device), 100)
         else:
             images = files_in(arguments.images)
             held = max(1, len(images) // 16)
