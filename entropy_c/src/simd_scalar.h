@@ -1,5 +1,6 @@
 /* Eight lanes in an array: the specification of what the vector kernels do, on any machine. */
 
+#define EC_PLAIN 1
 #define WIDTH 8
 #define FLOWS 1
 typedef struct vec {
