@@ -24,8 +24,8 @@
  * arrays and always ends. Damage is reported by a status, at the latest by ec_decoder_finish, except for the
  * rare alteration that decodes to other symbols and still ends in the right states: callers store a checksum.
  * No bit depends on floating point: vector encoders estimate quotients in single precision, in the default
- * rounding, and correct them in integers. Array arguments must be valid for the stated sizes (pointers are not
- * checked for NULL when the size is not zero).
+ * rounding, and correct them in integers. Array arguments must be valid for the stated sizes (pointers are
+ * not checked for NULL when the size is not zero).
  */
 #ifndef ENTROPY_C_H
 #define ENTROPY_C_H
@@ -67,16 +67,16 @@ typedef enum ec_status {
 typedef struct ec_tables ec_tables;
 
 /* The instructions that models created now will use: "avx512", "avx2-gather", "avx2", "sse4", "neon" or
- * "scalar". The best that the processor has, or what the environment variable EC_ISA names if the processor has
- * it; whether gathering table entries is faster than loading them one by one is measured. All of them write and
- * read the same bytes. */
+ * "scalar". The best that the processor has, or what the environment variable EC_ISA names if the processor
+ * has it; whether gathering table entries is faster than loading them one by one is measured. All of them
+ * write and read the same bytes. */
 const char *ec_isa(void);
 
 /* How the decoder finds a symbol. The bytes of a stream never depend on it. */
 typedef enum ec_layout {
-    EC_LAYOUT_AUTO = 0,   /* fused up to 64 KiB; else buckets up to 2 MiB where gathering is fast; else tree */
-    EC_LAYOUT_FUSED = 1,  /* one 4-byte entry per slot: log2(symbols) and twice log2(count) in 32 bits */
-    EC_LAYOUT_TREE = 2,   /* two bytes a symbol and a bit of tree: sixteen comparisons at once */
+    EC_LAYOUT_AUTO = 0,  /* fused up to 64 KiB; else buckets up to 2 MiB where gathering is fast; else tree */
+    EC_LAYOUT_FUSED = 1, /* one 4-byte entry per slot: log2(symbols) and twice log2(count) in 32 bits */
+    EC_LAYOUT_TREE = 2,  /* two bytes a symbol and a bit of tree: sixteen comparisons at once */
     EC_LAYOUT_BUCKETS = 3 /* four to six bytes a symbol; at most 256, or 257 with the escape */
 } ec_layout;
 

@@ -128,7 +128,8 @@ static int encode(ec_encoder *e, const ec_fsar *model, const ec_geometry *g, con
 }
 
 /* Decodes `flows` groups side by side; their histories follow each other. */
-static int decode(ec_decoder *d, size_t flows, const ec_fsar *model, const ec_geometry *g, uint16_t *history) {
+static int decode(ec_decoder *d, size_t flows, const ec_fsar *model, const ec_geometry *g,
+                  uint16_t *history) {
     const ec_kernels *kernels = model->tables->kernels;
     ec_flow flow[EC_FLOWS];
     for (size_t f = 0; f < flows; f++) ec_flow_open(&flow[f], d + f);

@@ -1,7 +1,6 @@
 /* Layout of time: see geometry.h. */
 #include "geometry.h"
 
-
 /* Rows times columns beyond any memory. Up to it every row of a plan has less than 64 * width steps, every
  * plane less than 2^48, and no sum of them leaves 64 bits. */
 #define MOST_PLACES ((uint64_t)1 << 40)

@@ -19,7 +19,8 @@ static int index_is_valid(const index_t *index, size_t count, size_t limit) {
 }
 
 /* Ids [count][EC_LANES] of the positions from `first` on. */
-static void weave_ids(const ec_kernels *kernels, const index_t *index, uint32_t lanes, size_t first, size_t count, uint32_t *ids) {
+static void weave_ids(const ec_kernels *kernels, const index_t *index, uint32_t lanes, size_t first,
+                      size_t count, uint32_t *ids) {
     if (index->bytes == 0) return; /* zeros stay */
     if (index->bytes == 4) {
         const uint32_t *from = (const uint32_t *)(const void *)index->data + first;

@@ -28,14 +28,14 @@ struct ec_tables {
     uint32_t escape;      /* 1: symbol K is the escape */
     uint32_t escape_bits; /* raw bits of an escaped symbol */
     int kind;
-    uint32_t bias;                    /* 0x8000 at 16 bits, else 0 */
+    uint32_t bias; /* 0x8000 at 16 bits, else 0 */
     uint32_t row_bytes;
-    uint32_t last_at;      /* bytes from a row's beginning to the last slot of its first symbol */
-    uint32_t bucket_at;    /* to its buckets, of 2^bucket_shift slots */
+    uint32_t last_at;   /* bytes from a row's beginning to the last slot of its first symbol */
+    uint32_t bucket_at; /* to its buckets, of 2^bucket_shift slots */
     uint32_t bucket_shift;
     uint32_t levels;                  /* of a tree; 0 with buckets */
     uint32_t level_at[EC_MAX_LEVELS]; /* bytes from the row's beginning */
-    uint16_t *block; /* the allocation; rows begin after a guard */
+    uint16_t *block;                  /* the allocation; rows begin after a guard */
     uint16_t *rows;
     uint32_t *fused; /* [count][2^bits]: symbol | count - 1 | slot - start, or NULL */
     uint32_t field;  /* bits of the two lower fields of an entry */
@@ -66,7 +66,8 @@ static inline uint32_t ec_find(const ec_tables *t, size_t table, uint32_t slot, 
     uint32_t index = 0;
     if (t->levels == 0) index = row[t->bucket_at + (slot >> t->bucket_shift)];
     for (uint32_t level = 0; level + 1 < t->levels; level++) {
-        const uint16_t *node = (const uint16_t *)(const void *)(row + t->level_at[level]) + 16 * (size_t)index;
+        const uint16_t *node =
+            (const uint16_t *)(const void *)(row + t->level_at[level]) + 16 * (size_t)index;
         uint32_t rank = 0;
         while ((int16_t)node[rank] < wanted) rank++;
         index = 16 * index + rank;

@@ -55,7 +55,8 @@ static void copy_wrap(const ec_geometry *g, size_t step, size_t steps, uint8_t *
             to[i * g->pitch + g->wrap - k] = from[i * g->pitch + g->wrap + g->lanes - k];
 }
 
-static void fill_history(const ec_kernels *kernels, const ec_geometry *g, const uint8_t *images, uint8_t *history) {
+static void fill_history(const ec_kernels *kernels, const ec_geometry *g, const uint8_t *images,
+                         uint8_t *history) {
     const size_t samples = (size_t)g->width * g->depth;
     for (uint32_t row = 0; row < g->height; row++) {
         uint8_t *to = history + row_place(g, row);
@@ -71,7 +72,8 @@ static void fill_history(const ec_kernels *kernels, const ec_geometry *g, const 
     if (g->wave) copy_wrap(g, g->lead, g->end, history);
 }
 
-static void read_history(const ec_kernels *kernels, const ec_geometry *g, const uint8_t *history, uint8_t *images) {
+static void read_history(const ec_kernels *kernels, const ec_geometry *g, const uint8_t *history,
+                         uint8_t *images) {
     const size_t samples = (size_t)g->width * g->depth;
     for (uint32_t row = 0; row < g->height; row++) {
         const uint8_t *from = history + row_place(g, row);

@@ -19,9 +19,7 @@ static inline vec vec_load8(const uint8_t *p) {
 static inline void vec_store16(uint16_t *p, vec a) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(a));
 }
-static inline void vec_store8(uint8_t *p, vec a) {
-    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a));
-}
+static inline void vec_store8(uint8_t *p, vec a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 static inline vec vec_set(uint32_t a) { return _mm512_set1_epi32((int)a); }
 static inline vec vec_add(vec a, vec b) { return _mm512_add_epi32(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm512_sub_epi32(a, b); }

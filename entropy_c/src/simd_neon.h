@@ -7,7 +7,7 @@
 typedef struct vec {
     uint32x4_t a, b;
 } vec;
-typedef vec msk;          /* all ones in the lanes that it names */
+typedef vec msk;         /* all ones in the lanes that it names */
 typedef int16x8_t key16; /* one 16-bit value in every place */
 
 #define PAIRS(op)       ((vec){op(a.a, b.a), op(a.b, b.b)})
@@ -36,13 +36,15 @@ static inline vec vec_mul(vec a, vec b) { return PAIRS(vmulq_u32); }
 static inline vec vec_and(vec a, vec b) { return PAIRS(vandq_u32); }
 static inline vec vec_or(vec a, vec b) { return PAIRS(vorrq_u32); }
 static inline vec vec_xor(vec a, vec b) { return PAIRS(veorq_u32); }
-static inline vec vec_shl(vec a, uint32_t n) { return (vec){vshlq_u32(a.a, SHIFT(n)), vshlq_u32(a.b, SHIFT(n))}; }
+static inline vec vec_shl(vec a, uint32_t n) {
+    return (vec){vshlq_u32(a.a, SHIFT(n)), vshlq_u32(a.b, SHIFT(n))};
+}
 static inline vec vec_shr(vec a, uint32_t n) {
     return (vec){vshlq_u32(a.a, SHIFT(0u - n)), vshlq_u32(a.b, SHIFT(0u - n))};
 }
 static inline vec vec_sar(vec a, uint32_t n) {
     return (vec){UNSIGNED(vshlq_s32(SIGNED(a.a), SHIFT(0u - n))),
-                UNSIGNED(vshlq_s32(SIGNED(a.b), SHIFT(0u - n)))};
+                 UNSIGNED(vshlq_s32(SIGNED(a.b), SHIFT(0u - n)))};
 }
 static inline uint32x4_t smaller(int32x4_t a, int32x4_t b) { return UNSIGNED(vminq_s32(a, b)); }
 static inline uint32x4_t larger(int32x4_t a, int32x4_t b) { return UNSIGNED(vmaxq_s32(a, b)); }

@@ -1,8 +1,8 @@
 /* Eight lanes in an array: the specification of what the vector kernels do, on any machine. */
 
 #define EC_PLAIN 1
-#define WIDTH 8
-#define FLOWS 1
+#define WIDTH    8
+#define FLOWS    1
 typedef struct vec {
     uint32_t lane[8];
 } vec;
@@ -10,7 +10,7 @@ typedef vec msk; /* all ones in the lanes that it names */
 typedef int16_t key16;
 
 #define EACH(expression)                                                                                     \
-    vec result;                                                                                               \
+    vec result;                                                                                              \
     for (int i = 0; i < 8; i++) result.lane[i] = (expression);                                               \
     return result
 
@@ -41,8 +41,12 @@ static inline vec vec_sar(vec a, uint32_t n) {
 }
 static inline vec vec_equal(vec a, vec b) { EACH(0u - (uint32_t)(a.lane[i] == b.lane[i])); }
 static inline vec vec_above(vec a, vec b) { EACH(0u - (uint32_t)((int32_t)a.lane[i] > (int32_t)b.lane[i])); }
-static inline vec vec_min(vec a, vec b) { EACH((int32_t)a.lane[i] < (int32_t)b.lane[i] ? a.lane[i] : b.lane[i]); }
-static inline vec vec_max(vec a, vec b) { EACH((int32_t)a.lane[i] > (int32_t)b.lane[i] ? a.lane[i] : b.lane[i]); }
+static inline vec vec_min(vec a, vec b) {
+    EACH((int32_t)a.lane[i] < (int32_t)b.lane[i] ? a.lane[i] : b.lane[i]);
+}
+static inline vec vec_max(vec a, vec b) {
+    EACH((int32_t)a.lane[i] > (int32_t)b.lane[i] ? a.lane[i] : b.lane[i]);
+}
 static inline vec vec_select(msk m, vec a, vec b) {
     EACH((m.lane[i] & a.lane[i]) | (~m.lane[i] & b.lane[i]));
 }

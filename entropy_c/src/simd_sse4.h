@@ -7,7 +7,7 @@
 typedef struct vec {
     __m128i a, b;
 } vec;
-typedef vec msk;      /* all ones in the lanes that it names */
+typedef vec msk;       /* all ones in the lanes that it names */
 typedef __m128i key16; /* one 16-bit value in every place */
 
 #define BOTH(op, ...) ((vec){op(a.a, __VA_ARGS__), op(a.b, __VA_ARGS__)})
@@ -56,12 +56,13 @@ static inline vec vec_drop(msk a, vec b) { return PAIRS(_mm_andnot_si128); }
 static inline vec vec_increase(vec a, msk b) { return PAIRS(_mm_sub_epi32); }
 static inline msk msk_or(msk a, msk b) { return PAIRS(_mm_or_si128); }
 static inline uint32_t msk_bits(msk m) {
-    return (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(m.a)) |
-           (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(m.b)) << 4;
+    return (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(m.a)) | (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(m.b))
+                                                                  << 4;
 }
 static inline msk msk_of(uint32_t bits) {
     const vec a = {_mm_setr_epi32(1, 2, 4, 8), _mm_setr_epi32(16, 32, 64, 128)};
-    const vec b = {_mm_and_si128(_mm_set1_epi32((int)bits), a.a), _mm_and_si128(_mm_set1_epi32((int)bits), a.b)};
+    const vec b = {_mm_and_si128(_mm_set1_epi32((int)bits), a.a),
+                   _mm_and_si128(_mm_set1_epi32((int)bits), a.b)};
     return PAIRS(_mm_cmpeq_epi32);
 }
 
@@ -87,8 +88,8 @@ static inline vec vec_bytes(const void *base, vec offsets) {
 
 /* The conversion takes the number for signed; 2^32 puts that right. */
 static inline __m128i ratio4(__m128i x, __m128i count) {
-    const __m128 wrapped = _mm_castsi128_ps(
-        _mm_and_si128(_mm_srai_epi32(x, 31), _mm_castps_si128(_mm_set1_ps(4294967296.0f))));
+    const __m128 wrapped =
+        _mm_castsi128_ps(_mm_and_si128(_mm_srai_epi32(x, 31), _mm_castps_si128(_mm_set1_ps(4294967296.0f))));
     const __m128 value = _mm_add_ps(_mm_cvtepi32_ps(x), wrapped);
     const __m128 more = _mm_mul_ps(_mm_cvtepi32_ps(count), _mm_set1_ps(RATIO_MARGIN));
     return _mm_cvttps_epi32(_mm_div_ps(value, more));

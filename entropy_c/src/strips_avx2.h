@@ -11,8 +11,8 @@ static inline strip strip_load16(const uint16_t *p, size_t far) {
                                    _mm_loadu_si128((const __m128i *)(p + far)), 1);
 }
 static inline strip strip_load8(const uint8_t *p, size_t far) {
-    return _mm256_cvtepu8_epi16(_mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)p),
-                                                   _mm_loadl_epi64((const __m128i *)(p + far))));
+    return _mm256_cvtepu8_epi16(
+        _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)p), _mm_loadl_epi64((const __m128i *)(p + far))));
 }
 static inline strip strip_plus(strip a, uint32_t n) {
     return _mm256_add_epi16(a, _mm256_set1_epi16((short)n));

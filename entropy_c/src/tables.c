@@ -131,9 +131,9 @@ int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, ui
     t->kernels = ec_choose_kernels();
     const int can_have_buckets = alphabet <= MOST_IN_BUCKETS;
     if (can_have_buckets) plan_buckets(t, alphabet);
-    const int wants_buckets = layout == EC_LAYOUT_BUCKETS ||
-                              (layout != EC_LAYOUT_TREE && t->kernels->gathers && can_have_buckets &&
-                               tables <= BUCKETS_IN_CACHE / t->row_bytes);
+    const int wants_buckets =
+        layout == EC_LAYOUT_BUCKETS || (layout != EC_LAYOUT_TREE && t->kernels->gathers && can_have_buckets &&
+                                        tables <= BUCKETS_IN_CACHE / t->row_bytes);
     if (wants_buckets && !can_have_buckets) {
         ec_tables_free(t);
         return EC_ERR_ARGUMENT;
@@ -175,7 +175,8 @@ void ec_tables_free(ec_tables *tables) {
 
 size_t ec_tables_bytes(const ec_tables *tables) {
     const size_t fused = tables->fused != NULL ? (tables->count * 4) << tables->bits : 0;
-    return sizeof *tables + sizeof(ec_shuffles) + 2 * ROW_ALIGNMENT + tables->count * tables->row_bytes + fused;
+    return sizeof *tables + sizeof(ec_shuffles) + 2 * ROW_ALIGNMENT + tables->count * tables->row_bytes +
+           fused;
 }
 
 int ec_tables_layout(const ec_tables *tables) {

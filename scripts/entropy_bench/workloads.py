@@ -27,7 +27,7 @@ from fsar_lab.entropy import PixelModel, merge_contexts
 from fsar_lab.tables.normalise import normalise
 
 ABOVE, LEFT = (0, -1, 0), (0, 0, -1)
-MERGE_LOSS_PPM = 5000
+MERGE_LOSS_PPM = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
