@@ -28,11 +28,11 @@ static void code_all(const ec_tables *t, const uint32_t *counts, uint32_t symbol
     ec_decoder d;
     assert(ec_encoder_init(&e, 1) == EC_OK);
     ec_encoder_attach(&e, buffer, bound);
-    assert(ec_encode_indexed(&e, 1, t, in, NULL, 0, n) == EC_OK);
+    assert(ec_encode_indexed(&e, 1, t, in, 2, NULL, 0, n) == EC_OK);
     assert(e.position >= 16); /* the head fits in front of the words */
     ec_encoder_states(&e, buffer + e.position - 4);
     assert(ec_decoder_init(&d, 1, buffer + e.position - 4, bound - e.position + 4) == EC_OK);
-    assert(ec_decode_indexed(&d, 1, t, NULL, 0, n, out) == EC_OK && ec_decoder_finish(&d) == EC_OK);
+    assert(ec_decode_indexed(&d, 1, t, NULL, 0, n, out, 2) == EC_OK && ec_decoder_finish(&d) == EC_OK);
     assert(memcmp(in, out, n * sizeof *in) == 0);
     uint16_t *words = take(n * sizeof *words);
     ec_stack stack;

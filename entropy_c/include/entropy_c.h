@@ -187,10 +187,10 @@ void ec_encoder_states(const ec_encoder *encoder, uint8_t *out);
  * before it have gone on, those behind it have not. Errors: EC_ERR_SYMBOL, EC_ERR_INDEX, EC_ERR_CAPACITY,
  * EC_ERR_ARGUMENT. scratch: at least ec_*_scratch() bytes for EC_LANES lanes, or for the first encoder's if
  * that is the only one. */
-/* symbols: uint16 [lanes][positions]; index: the table of each, of 1, 2 or 4 bytes (index_bytes), or NULL
- * with index_bytes 0: table 0 for all. */
-int ec_encode_indexed(ec_encoder *encoders, size_t groups, const ec_tables *tables, const uint16_t *symbols,
-                      const void *index, uint32_t index_bytes, size_t positions);
+/* symbols: [lanes][positions] of 2 bytes or, if there are at most 256, of 1 (symbol_bytes); index: the table
+ * of each, of 1, 2 or 4 bytes (index_bytes), or NULL with index_bytes 0: table 0 for all. */
+int ec_encode_indexed(ec_encoder *encoders, size_t groups, const ec_tables *tables, const void *symbols,
+                      uint32_t symbol_bytes, const void *index, uint32_t index_bytes, size_t positions);
 /* indices: uint16 [lanes][groups of the model][height][width]. */
 int ec_encode_fsar(ec_encoder *encoders, size_t groups, const ec_fsar *model, const uint16_t *indices,
                    uint32_t height, uint32_t width, uint16_t *scratch);
@@ -231,7 +231,7 @@ int ec_decoders_init(ec_decoder *decoders, size_t groups, size_t images, const u
 /* The mirror images of ec_encode_*. If a group fails, its decoder is unchanged and the output undefined.
  * Errors: EC_ERR_TRUNCATED, EC_ERR_DAMAGED (an impossible escape), EC_ERR_INDEX, EC_ERR_ARGUMENT. */
 int ec_decode_indexed(ec_decoder *decoders, size_t groups, const ec_tables *tables, const void *index,
-                      uint32_t index_bytes, size_t positions, uint16_t *symbols);
+                      uint32_t index_bytes, size_t positions, void *symbols, uint32_t symbol_bytes);
 int ec_decode_fsar(ec_decoder *decoders, size_t groups, const ec_fsar *model, uint32_t height, uint32_t width,
                    uint16_t *indices, uint16_t *scratch);
 int ec_decode_pixels(ec_decoder *decoders, size_t groups, const ec_pixels *model, const int16_t *logits,

@@ -96,6 +96,7 @@ static int encode_one(const ec_fsar *model, uint32_t group, const ec_reach *reac
 
 static int encode(ec_encoder *e, const ec_fsar *model, const ec_geometry *g, const uint16_t *history) {
     const ec_tables *t = model->tables;
+    const ec_ahead nothing = {{0}, {0}}; /* the history is in the cache already */
     uint32_t x[EC_LANES];
     uint32_t ids[TILE * EC_LANES];
     memcpy(x, e->state, sizeof x);
@@ -116,7 +117,8 @@ static int encode(ec_encoder *e, const ec_fsar *model, const ec_geometry *g, con
                 const size_t count = (end - 1) % TILE + 1;
                 const uint16_t *here = plane + (run.first + end - count) * g->pitch;
                 t->kernels->fsar_ids(model, group, reach, here, g->pitch, count, ids);
-                const int status = t->kernels->encode(t, ids, here, g->pitch, 1, count, run.mask, x, &out);
+                const int status =
+                    t->kernels->encode(t, ids, here, g->pitch, 1, count, run.mask, &nothing, x, &out);
                 if (status != EC_OK) return status;
                 end -= count;
             }

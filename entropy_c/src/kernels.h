@@ -41,6 +41,26 @@ typedef struct ec_reach {
 /* The lanes of a group in a mask. */
 static inline uint32_t ec_lane_mask(uint32_t lanes) { return lanes == 32 ? 0xFFFFFFFFu : (1u << lanes) - 1; }
 
+/* What will be wanted after the current steps: of two arrays two cache lines a lane, so that one line of each
+ * can be fetched with every step. Lanes that are arrays far apart are more streams than processors follow
+ * by themselves. */
+#define EC_LINE 64
+typedef struct ec_ahead {
+    uintptr_t at[2]; /* 0: nothing. Only ever fetched, so they may lie outside of everything */
+    size_t pitch[2]; /* from lane to lane */
+} ec_ahead;
+
+static inline void ec_fetch(const ec_ahead *ahead, size_t step) {
+#if defined(__GNUC__)
+    for (int i = 0; i < 2; i++) {
+        const uintptr_t line = ahead->at[i] + step / 2 * ahead->pitch[i] + step % 2 * EC_LINE;
+        if (ahead->at[i] != 0) __builtin_prefetch((const void *)line, 0, 2);
+    }
+#else
+    (void)ahead, (void)step;
+#endif
+}
+
 /* One of the groups that a kernel decodes: all of the same mask, which is all lanes if there are two. */
 typedef struct ec_flow {
     uint32_t x[EC_LANES];
@@ -50,6 +70,7 @@ typedef struct ec_flow {
     uint8_t *samples;
     const int16_t *logits;
     const uint8_t *scales;
+    ec_ahead ahead;
 } ec_flow;
 
 struct ec_kernels;
@@ -71,19 +92,24 @@ typedef struct ec_kernels {
     void (*weave16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t add, uint16_t *to,
                     size_t pitch);
     void (*weave8)(const uint8_t *const *from, uint32_t lanes, size_t count, uint8_t *to, size_t pitch);
+    void (*weave8to16)(const uint8_t *const *from, uint32_t lanes, size_t count, uint16_t *to, size_t pitch);
     /* The same to 32 bits, add = 0 and pitch = EC_LANES. */
     void (*widen16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t *to);
     void (*widen8)(const uint8_t *const *from, uint32_t lanes, size_t count, uint32_t *to);
     /* to[lane][i] = from[i * pitch + lane] - less. */
     void (*unweave16)(const uint16_t *from, size_t pitch, uint32_t lanes, size_t count, uint32_t less,
                       uint16_t *const *to);
+    /* Values below 256. */
+    void (*unweave16to8)(const uint16_t *from, size_t pitch, uint32_t lanes, size_t count,
+                         uint8_t *const *to);
     void (*unweave8)(const uint8_t *from, size_t pitch, uint32_t lanes, size_t count, uint8_t *const *to);
 
     /* Codes symbols with tables ids [steps][EC_LANES], last step first. A symbol is `less` below what stands
      * in `symbols`, steps `pitch` apart; every id and symbol is in range. Returns EC_ERR_SYMBOL if a symbol
      * has no count in its table. */
     int (*encode)(const ec_tables *tables, const uint32_t *ids, const uint16_t *symbols, size_t pitch,
-                  uint32_t less, size_t steps, uint32_t mask, uint32_t *x, uint8_t **out);
+                  uint32_t less, size_t steps, uint32_t mask, const ec_ahead *ahead, uint32_t *x,
+                  uint8_t **out);
     /* Symbols of `flows` groups with tables flow.ids to flow.symbols, both [steps][EC_LANES]. */
     int (*decode)(const ec_tables *tables, size_t flows, ec_flow *flow, size_t steps, uint32_t mask);
 

@@ -57,6 +57,13 @@ static inline vec vec_words(const void *base, vec offsets) {
     return _mm512_i32gather_epi32(offsets, base, 1);
 }
 static inline vec vec_pairs(const void *base, vec offsets) { return vec_words(base, offsets); }
+static inline void vec_quads(const void *base, vec offsets, vec *near, vec *far) {
+    const __m512i low = _mm512_i32gather_epi64(_mm512_castsi512_si256(offsets), base, 1);
+    const __m512i high = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(offsets, 1), base, 1);
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    *near = _mm512_permutex2var_epi32(low, even, high);
+    *far = _mm512_permutex2var_epi32(low, _mm512_add_epi32(even, vec_set(1)), high);
+}
 static inline vec vec_bytes(const void *base, vec offsets) {
     return vec_and(vec_words(base, offsets), vec_set(0xFF));
 }

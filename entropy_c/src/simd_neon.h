@@ -90,6 +90,10 @@ static inline vec vec_words(const void *base, vec offsets) {
     return vec_load(at);
 }
 static inline vec vec_pairs(const void *base, vec offsets) { return vec_words(base, offsets); }
+static inline void vec_quads(const void *base, vec offsets, vec *near, vec *far) {
+    *near = vec_pairs(base, offsets);
+    *far = vec_pairs((const uint8_t *)base + 4, offsets);
+}
 static inline vec vec_bytes(const void *base, vec offsets) {
     return vec_and(vec_words(base, offsets), vec_set(0xFF));
 }

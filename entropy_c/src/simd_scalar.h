@@ -79,6 +79,10 @@ static inline vec vec_bytes(const void *base, vec offsets) { EACH(((const uint8_
 static inline vec vec_pairs(const void *base, vec offsets) {
     EACH(load_pair((const uint8_t *)base + offsets.lane[i]));
 }
+static inline void vec_quads(const void *base, vec offsets, vec *near, vec *far) {
+    *near = vec_pairs(base, offsets);
+    *far = vec_pairs((const uint8_t *)base + 4, offsets);
+}
 static inline vec vec_words(const void *base, vec offsets) {
     EACH(load_word((const uint8_t *)base + offsets.lane[i]));
 }

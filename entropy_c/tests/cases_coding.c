@@ -101,7 +101,7 @@ static int encode_part(const case_t *c, const part_t *part, ec_encoder *e) {
     int status = EC_ERR_ARGUMENT;
     if (part->kind == INDEXED)
         status =
-            ec_encode_indexed(e, c->groups, part->made_tables, part->data,
+            ec_encode_indexed(e, c->groups, part->made_tables, part->data, 2,
                               part->index_bytes > 0 ? part->index : NULL, part->index_bytes, part->positions);
     if (part->kind == FSAR)
         status =
@@ -166,7 +166,7 @@ static int decode_part(const case_t *c, const part_t *part, ec_decoder *d, void 
     if (part->kind == INDEXED)
         status =
             ec_decode_indexed(d, c->groups, part->made_tables, part->index_bytes > 0 ? part->index : NULL,
-                              part->index_bytes, part->positions, out);
+                              part->index_bytes, part->positions, out, 2);
     if (part->kind == FSAR)
         status = ec_decode_fsar(d, c->groups, part->made_fsar, part->height, part->width, out, scratch);
     if (part->kind == PIXELS)

@@ -85,7 +85,7 @@ static void full_buffer(void) {
     for (size_t i = 0; i < N; i++) symbols[i] = (uint16_t)(1 + below(SYMBOLS - 1));
     assert(ec_encoder_init(&e, LANES) == EC_OK);
     ec_encoder_attach(&e, buffer, bound);
-    assert(ec_encode_indexed(&e, 1, t, symbols, NULL, 0, POSITIONS) == EC_OK);
+    assert(ec_encode_indexed(&e, 1, t, symbols, 2, NULL, 0, POSITIONS) == EC_OK);
     assert(e.position == bound - 4 * N && e.position == 16);
     ec_tables_free(t);
     drop(counts);

@@ -22,6 +22,47 @@ static uint32_t *some_counts(uint32_t symbols, uint32_t bits) {
     return counts;
 }
 
+/* Symbols of one byte give the bytes that two-byte ones give, and come back. */
+static void as_bytes(const ec_tables *t, sizes_t s, const uint16_t *in, const void *which,
+                     uint8_t *const *stream, const size_t *sizes) {
+    const size_t n = (EC_LANES + s.lanes) * s.positions;
+    if (s.symbols > 256) {
+        ec_encoder e[2];
+        ec_decoder d[2];
+        for (int i = 0; i < 2; i++) assert(ec_encoder_init(&e[i], i == 0 ? EC_LANES : s.lanes) == EC_OK);
+        for (int i = 0; i < 2; i++) assert(ec_decoder_init(&d[i], e[i].lanes, stream[i], sizes[i]) == EC_OK);
+        assert(ec_encode_indexed(e, 2, t, in, 1, which, s.index_bytes, 0) == EC_ERR_ARGUMENT);
+        assert(ec_decode_indexed(d, 2, t, which, s.index_bytes, 0, NULL, 1) == EC_ERR_ARGUMENT);
+        return;
+    }
+    uint8_t *bytes = take(n), *out = take(n);
+    for (size_t i = 0; i < n; i++) bytes[i] = (uint8_t)in[i];
+    ec_encoder e[2];
+    ec_decoder d[2];
+    uint8_t *buffer[2];
+    for (int i = 0; i < 2; i++) {
+        assert(ec_encoder_init(&e[i], i == 0 ? EC_LANES : s.lanes) == EC_OK);
+        const size_t bound = ec_encode_bound(e[i].lanes, s.positions);
+        buffer[i] = take(bound);
+        ec_encoder_attach(&e[i], buffer[i], bound);
+    }
+    assert(ec_encode_indexed(e, 2, t, bytes, 1, which, s.index_bytes, s.positions) == EC_OK);
+    for (int i = 0; i < 2; i++) {
+        uint8_t states[4 * EC_LANES];
+        const size_t head = 4 * (size_t)e[i].lanes, words = e[i].capacity - e[i].position;
+        ec_encoder_states(&e[i], states);
+        assert(head + words == sizes[i] && memcmp(states, stream[i], head) == 0);
+        assert(memcmp(buffer[i] + e[i].position, stream[i] + head, words) == 0);
+        assert(ec_decoder_init(&d[i], e[i].lanes, stream[i], sizes[i]) == EC_OK);
+        drop(buffer[i]);
+    }
+    assert(ec_decode_indexed(d, 2, t, which, s.index_bytes, s.positions, out, 1) == EC_OK);
+    assert(ec_decoder_finish(&d[0]) == EC_OK && ec_decoder_finish(&d[1]) == EC_OK);
+    assert(memcmp(bytes, out, n) == 0);
+    drop(bytes);
+    drop(out);
+}
+
 /* Two groups, the first of EC_LANES lanes; the second one's data are spoilt at first. */
 static void round_trip(sizes_t s) {
     ec_tables *t;
@@ -52,7 +93,7 @@ static void round_trip(sizes_t s) {
         before = e[1];
 #define ENCODE()                                                                                             \
     (ec_encoder_attach(&e[0], buffer[0], bound[0]),                                                          \
-     ec_encode_indexed(e, 2, t, in, which, s.index_bytes, s.positions))
+     ec_encode_indexed(e, 2, t, in, 2, which, s.index_bytes, s.positions))
         const uint16_t symbol = in[last];
         if (s.symbols < 65536) {
             in[last] = (uint16_t)s.symbols;
@@ -72,22 +113,25 @@ static void round_trip(sizes_t s) {
         assert(ec_encoder_init(&e[0], EC_LANES) == EC_OK);
     }
     for (int i = 0; i < 2; i++) ec_encoder_attach(&e[i], buffer[i], bound[i]);
-    assert(ec_encode_indexed(e, 2, t, in, which, s.index_bytes, s.positions) == EC_OK);
+    assert(ec_encode_indexed(e, 2, t, in, 2, which, s.index_bytes, s.positions) == EC_OK);
     ec_decoder d[2];
     uint8_t *stream[2];
+    size_t sizes[2];
     for (int i = 0; i < 2; i++) {
         const size_t head = 4 * (size_t)e[i].lanes, words = e[i].capacity - e[i].position;
-        stream[i] = take(head + words);
+        sizes[i] = head + words;
+        stream[i] = take(sizes[i]);
         ec_encoder_states(&e[i], stream[i]);
         memcpy(stream[i] + head, buffer[i] + e[i].position, words);
         assert(ec_decoder_init(&d[i], e[i].lanes, stream[i], head + words) == EC_OK);
     }
-    assert(ec_decode_indexed(d, 2, t, which, s.index_bytes, s.positions, out) == EC_OK);
+    assert(ec_decode_indexed(d, 2, t, which, s.index_bytes, s.positions, out, 2) == EC_OK);
     assert(ec_decoder_finish(&d[0]) == EC_OK && ec_decoder_finish(&d[1]) == EC_OK);
     assert(memcmp(in, out, n * sizeof *in) == 0);
+    as_bytes(t, s, in, which, stream, sizes);
     if (n > 0 && s.index_bytes > 0) {
         put(index, s.index_bytes, 0, TABLES);
-        assert(ec_decode_indexed(d, 2, t, which, s.index_bytes, s.positions, out) == EC_ERR_INDEX);
+        assert(ec_decode_indexed(d, 2, t, which, s.index_bytes, s.positions, out, 2) == EC_ERR_INDEX);
     }
     void *const all[] = {counts, in, out, index, buffer[0], buffer[1], stream[0], stream[1]};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) drop(all[i]);
@@ -118,34 +162,35 @@ static void escapes(void) {
     assert(ec_tables_create(counts[0], 2, 3, 8, 1, EC_LAYOUT_AUTO, &t) == EC_OK);
     assert(ec_encoder_init(&e, 1) == EC_OK);
     ec_encoder_attach(&e, buffer, sizeof buffer);
-    assert(ec_encode_indexed(&e, 1, t, symbols, tables, 1, 6) == EC_OK);
+    assert(ec_encode_indexed(&e, 1, t, symbols, 2, tables, 1, 6) == EC_OK);
     ec_encoder_states(&e, stream);
     const size_t words = e.capacity - e.position;
     memcpy(stream + 4, buffer + e.position, words);
     assert(ec_decoder_init(&d, 1, stream, 4 + words) == EC_OK);
-    assert(ec_decode_indexed(&d, 1, t, tables, 1, 6, out) == EC_OK && ec_decoder_finish(&d) == EC_OK);
+    assert(ec_decode_indexed(&d, 1, t, tables, 1, 6, out, 2) == EC_OK && ec_decoder_finish(&d) == EC_OK);
     assert(memcmp(out, symbols, sizeof out) == 0);
     /* The escape owns the slots from 200 on; its raw bits are then slot modulo 4, and 3 is no symbol. */
     for (uint32_t slot = 200; slot < 256; slot++) {
         const uint8_t state[4] = {(uint8_t)slot, 0, 0, 3};
         assert(ec_decoder_init(&d, 1, state, 4) == EC_OK);
-        const int status = ec_decode_indexed(&d, 1, t, tables, 1, 1, out);
+        const int status = ec_decode_indexed(&d, 1, t, tables, 1, 1, out, 2);
         assert(status == (slot % 4 == 3 ? EC_ERR_DAMAGED : EC_OK));
         assert(status != EC_OK || out[0] == slot % 4);
     }
     ec_tables_free(t);
     assert(ec_tables_create(counts[0], 2, 4, 8, 0, EC_LAYOUT_AUTO, &t) == EC_OK); /* and without an escape */
     ec_encoder_attach(&e, buffer, sizeof buffer);
-    assert(ec_encode_indexed(&e, 1, t, symbols, tables, 1, 1) == EC_ERR_SYMBOL);
+    assert(ec_encode_indexed(&e, 1, t, symbols, 2, tables, 1, 1) == EC_ERR_SYMBOL);
     ec_tables_free(t);
     const uint32_t no_escape[4] = {200, 0, 56, 0};
     assert(ec_tables_create(no_escape, 1, 3, 8, 1, EC_LAYOUT_AUTO, &t) ==
            EC_OK); /* this row has no count for it */
-    assert(ec_encode_indexed(&e, 1, t, symbols, NULL, 0, 1) == EC_ERR_SYMBOL);
-    assert(ec_encode_indexed(&e, 1, t, symbols + 1, &none, 1, 1) == EC_ERR_INDEX);
-    assert(ec_encode_indexed(&e, 1, t, symbols + 1, &none, 3, 1) == EC_ERR_ARGUMENT);
-    assert(ec_encode_indexed(&e, 1, t, symbols + 1, NULL, 1, 1) == EC_ERR_ARGUMENT);
-    assert(ec_decode_indexed(&d, 1, t, &none, 0, 1, out) == EC_ERR_ARGUMENT);
+    assert(ec_encode_indexed(&e, 1, t, symbols, 2, NULL, 0, 1) == EC_ERR_SYMBOL);
+    assert(ec_encode_indexed(&e, 1, t, symbols + 1, 2, &none, 1, 1) == EC_ERR_INDEX);
+    assert(ec_encode_indexed(&e, 1, t, symbols + 1, 2, &none, 3, 1) == EC_ERR_ARGUMENT);
+    assert(ec_encode_indexed(&e, 1, t, symbols + 1, 2, NULL, 1, 1) == EC_ERR_ARGUMENT);
+    assert(ec_encode_indexed(&e, 1, t, symbols + 1, 4, NULL, 0, 1) == EC_ERR_ARGUMENT);
+    assert(ec_decode_indexed(&d, 1, t, &none, 0, 1, out, 2) == EC_ERR_ARGUMENT);
     ec_tables_free(t);
 }
 

@@ -67,6 +67,12 @@ def require_index(index: object, shape: tuple[int | None, ...]) -> tuple[int, Ar
     return array.itemsize, array
 
 
+def require_symbols(symbols: object, alphabet: int, shape: tuple[int | None, ...]) -> Array:
+    """Symbols of two bytes each or, if the alphabet allows it, of one."""
+    narrow = getattr(symbols, "dtype", None) == np.uint8 and alphabet <= 256
+    return require("symbols", symbols, np.uint8 if narrow else np.uint16, shape)
+
+
 def pointer(array: Array) -> Any:
     """A C pointer to the elements of a contiguous array; keeps the array alive."""
     return ffi.from_buffer(_C_TYPES[array.dtype.char], array)

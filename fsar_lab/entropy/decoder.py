@@ -60,16 +60,21 @@ class Decoder:
         if status != lib.EC_OK:
             check(status, f"streams of {num_images} images")
 
-    def pop_indexed(self, tables: Tables, index: Array | int) -> Array:
+    def pop_indexed(
+        self, tables: Tables, index: Array | int, dtype: type[np.uint8 | np.uint16] = np.uint16
+    ) -> Array:
         """Decodes symbols with one table each.
 
         Args:
             tables: the distributions.
             index: uint8, uint16 or uint32 [N, P]; a number P instead: P symbols of the first table.
+            dtype: of the symbols; uint8, half the memory and faster, for at most 256 symbols.
 
         Returns:
-            uint16 [N, P].
+            `dtype` [N, P].
         """
+        if dtype not in (np.uint8, np.uint16) or (dtype is np.uint8 and tables.symbols > 256):
+            raise TypeError(f"{tables.symbols} symbols cannot be decoded to {np.dtype(dtype)}; use np.uint16")
         shape: tuple[int, ...]
         if isinstance(index, int):
             if index < 0:
@@ -78,13 +83,16 @@ class Decoder:
         else:
             index_bytes, view = require_index(index, (self.num_images, None))
             shape = index.shape
-        symbols = np.empty(shape, np.uint16)
+        symbols = np.empty(shape, dtype)
+        symbol_bytes = symbols.itemsize
 
         def decode(decoders: Any, groups: int, first: int, last: int) -> int:
             c_index = ffi.NULL if view is None else pointer(view[first:last])
             out = pointer(symbols[first:last])
             return int(
-                lib.ec_decode_indexed(decoders, groups, tables._c, c_index, index_bytes, shape[1], out)
+                lib.ec_decode_indexed(
+                    decoders, groups, tables._c, c_index, index_bytes, shape[1], out, symbol_bytes
+                )
             )
 
         self._pop(decode, "pop_indexed")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fsar_lab.entropy._arena import take
-from fsar_lab.entropy._arrays import Array, pointer, require, require_index
+from fsar_lab.entropy._arrays import Array, pointer, require, require_index, require_symbols
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
 from fsar_lab.entropy._status import check
@@ -55,13 +55,14 @@ class Encoder:
 
         Args:
             tables: the distributions.
-            symbols: uint16 [N, P].
+            symbols: uint16 [N, P]; or uint8, half the memory and faster, for at most 256 symbols.
             index: uint8, uint16 or uint32 [N, P], table of each symbol; None: the first table for all.
 
         Raises:
             SymbolRangeError: a symbol or index cannot be coded.
         """
-        symbols = require("symbols", symbols, np.uint16, (self.num_images, None))
+        symbols = require_symbols(symbols, tables.symbols, (self.num_images, None))
+        symbol_bytes = symbols.itemsize
         width, view = require_index(index, symbols.shape)
         positions = int(symbols.shape[1])
 
@@ -69,7 +70,9 @@ class Encoder:
             c_index = ffi.NULL if view is None else pointer(view[first:last])
             c_symbols = pointer(symbols[first:last])
             return int(
-                lib.ec_encode_indexed(encoders, groups, tables._c, c_symbols, c_index, width, positions)
+                lib.ec_encode_indexed(
+                    encoders, groups, tables._c, c_symbols, symbol_bytes, c_index, width, positions
+                )
             )
 
         self._push(encode, positions, "push_indexed")

@@ -88,6 +88,9 @@ class OwnIndexed(Own):
             np.min_scalar_type(len(workload.tables) - 1)
         )  # as few bytes as it takes
         self._index = None if len(workload.tables) == 1 else narrow
+        # The symbols of latents stay as they are: push_fsar takes them in two bytes.
+        if not isinstance(workload, LatentWorkload) and self.tables.symbols <= 256:
+            self._symbols = workload.symbols.astype(np.uint8)
 
     def push(self, encoder: entropy.Encoder, batch: slice) -> None:
         """Codes some of the images."""
@@ -97,7 +100,8 @@ class OwnIndexed(Own):
     def pop(self, decoder: entropy.Decoder, batch: slice) -> Array:
         """Decodes them."""
         positions: int = self._symbols.shape[1]
-        return decoder.pop_indexed(self.tables, positions if self._index is None else self._index[batch])
+        index = positions if self._index is None else self._index[batch]
+        return decoder.pop_indexed(self.tables, index, self._symbols.dtype.type)
 
 
 def fsar_model(workload: LatentWorkload, tables: entropy.Tables) -> entropy.FSARModel:
