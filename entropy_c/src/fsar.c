@@ -94,38 +94,41 @@ static int encode_one(const ec_fsar *model, uint32_t group, const ec_reach *reac
     return EC_OK;
 }
 
-static int encode(ec_encoder *e, const ec_fsar *model, const ec_geometry *g, const uint16_t *history) {
-    const ec_tables *t = model->tables;
-    const ec_ahead nothing = {{0}, {0}}; /* the history is in the cache already */
-    uint32_t x[EC_LANES];
-    uint32_t ids[TILE * EC_LANES];
-    memcpy(x, e->state, sizeof x);
-    uint8_t *out = e->buffer + e->position;
+/* Encodes `flows` groups side by side; their histories follow each other. */
+static int encode(ec_encoder *e, size_t flows, const ec_fsar *model, const ec_geometry *g,
+                  uint16_t *history) {
+    const ec_kernels *kernels = model->tables->kernels;
+    uint32_t ids[EC_FLOWS][TILE * EC_LANES];
+    ec_flow flow[EC_FLOWS];
+    for (size_t f = 0; f < flows; f++) {
+        ec_flow_begin(&flow[f], e + f);
+        flow[f].ids = ids[f];
+    }
     for (uint32_t group = model->groups; group-- > 0;) {
         ec_reach reach[EC_MAX_ORDER];
         find_taps(model, g, group, reach);
-        const uint16_t *plane = history + (g->lead + group * g->plane) * g->pitch + g->wrap;
+        uint16_t *plane = history + (g->lead + group * g->plane) * g->pitch + g->wrap;
         ec_run run = {g->end, 0, 0};
         while (ec_previous_run(g, &run)) {
-            if (run.mask == 1) {
+            if (run.mask == 1) { /* then there is one flow */
                 const int status = encode_one(model, group, reach, plane + run.first * g->pitch, g->pitch,
-                                              run.steps, x, &out);
+                                              run.steps, flow[0].x, &flow[0].out);
                 if (status != EC_OK) return status;
                 continue;
             }
             for (size_t end = run.steps; end > 0;) {
                 const size_t count = (end - 1) % TILE + 1;
-                const uint16_t *here = plane + (run.first + end - count) * g->pitch;
-                t->kernels->fsar_ids(model, group, reach, here, g->pitch, count, ids);
-                const int status =
-                    t->kernels->encode(t, ids, here, g->pitch, 1, count, run.mask, &nothing, x, &out);
+                for (size_t f = 0; f < flows; f++) {
+                    flow[f].symbols = plane + f * g->size + (run.first + end - count) * g->pitch;
+                    kernels->fsar_ids(model, group, reach, flow[f].symbols, g->pitch, count, ids[f]);
+                }
+                const int status = kernels->encode(model->tables, flows, flow, g->pitch, 1, count, run.mask);
                 if (status != EC_OK) return status;
                 end -= count;
             }
         }
     }
-    e->position = (size_t)(out - e->buffer);
-    memcpy(e->state, x, sizeof x);
+    for (size_t f = 0; f < flows; f++) ec_flow_end(&flow[f], e + f);
     return EC_OK;
 }
 
@@ -179,25 +182,36 @@ size_t ec_fsar_wave_scratch(const ec_fsar *model, uint32_t lanes, uint32_t heigh
 static int encode_all(ec_encoder *encoders, size_t groups, int wave, const ec_fsar *model,
                       const uint16_t *indices, uint32_t height, uint32_t width, uint16_t *scratch) {
     if (height == 0 || width == 0) return EC_OK;
+    const size_t positions = positions_of(model, height, width);
     uint32_t lanes = 0;
     ec_geometry g = {0};
-    for (size_t i = 0; i < groups; i++) {
+    int alone = wave;
+    for (size_t i = 0; i < groups;) {
         ec_encoder *e = encoders + i;
+        const size_t flows = alone ? 1 : ec_flows_to(model->tables->kernels, e, groups - i);
         if (e->lanes != lanes) { /* the last group, at most */
             lanes = e->lanes;
             g = plan(model, wave, lanes, height, width);
             if (g.size == 0) return EC_ERR_ARGUMENT;
-            memset(scratch, 0, g.size * sizeof *scratch);
+            memset(scratch, 0, flows * g.size * sizeof *scratch);
         }
-        const size_t positions = positions_of(model, height, width);
         const size_t images = wave ? 1 : lanes;
-        const size_t bound = wave ? ec_encode_bound(1, positions) : ec_encode_bound(lanes, positions);
-        if (bound > e->position) return EC_ERR_CAPACITY;
-        if (!symbols_fit(indices, images * positions, model->tables->symbols)) return EC_ERR_SYMBOL;
-        fill_history(model, &g, indices, scratch);
-        const int status = encode(e, model, &g, scratch);
-        if (status != EC_OK) return status;
-        indices += images * positions;
+        const size_t bound = ec_encode_bound(wave ? 1 : lanes, positions);
+        int status = EC_OK;
+        for (size_t f = 0; f < flows && status == EC_OK; f++)
+            if (bound > e[f].position) status = EC_ERR_CAPACITY;
+        const size_t count = flows * images * positions;
+        if (status == EC_OK && !symbols_fit(indices, count, model->tables->symbols)) status = EC_ERR_SYMBOL;
+        if (status == EC_OK) {
+            for (size_t f = 0; f < flows; f++)
+                fill_history(model, &g, indices + f * images * positions, scratch + f * g.size);
+            status = encode(e, flows, model, &g, scratch);
+        }
+        if (status != EC_OK && flows == 1) return status;
+        alone = wave || status != EC_OK; /* which of these groups was it? */
+        if (status != EC_OK) continue;
+        indices += count;
+        i += flows;
     }
     return EC_OK;
 }

@@ -22,43 +22,37 @@ static ec_ahead fetch_from(const array_t *index, const array_t *symbols, size_t 
     return ahead;
 }
 
-/* Whether numbers of 32 bits are below a limit; the kernels see to it themselves with smaller ones. */
-static int index_is_valid(const array_t *index, size_t count, size_t limit) {
-    const uint32_t *a = (const uint32_t *)(const void *)index->data;
-    uint32_t most = 0;
-    for (size_t i = 0; index->bytes == 4 && i < count; i++) most = a[i] > most ? a[i] : most;
-    return most < limit;
-}
-
-/* Ids [count][EC_LANES] of the positions from `first` on. */
-static void weave_ids(const ec_kernels *kernels, const array_t *index, uint32_t lanes, size_t first,
-                      size_t count, uint32_t *ids) {
-    if (index->bytes == 0) return; /* zeros stay */
+/* Ids [count][EC_LANES] of the positions from `first` on; returns the largest one. */
+static uint32_t weave_ids(const ec_kernels *kernels, const array_t *index, uint32_t lanes, size_t first,
+                          size_t count, uint32_t *ids) {
     const uint8_t *bytes[EC_LANES] = {0};
     const uint16_t *pairs[EC_LANES] = {0};
-    for (uint32_t lane = 0; lane < lanes; lane++) {
+    uint32_t most = 0;
+    for (uint32_t lane = 0; index->bytes > 0 && lane < lanes; lane++) {
         bytes[lane] = place_in(index, lane, first);
         pairs[lane] = (const uint16_t *)(const void *)bytes[lane];
         const uint32_t *words = (const uint32_t *)(const void *)bytes[lane];
-        for (size_t i = 0; index->bytes == 4 && i < count; i++) ids[i * EC_LANES + lane] = words[i];
+        for (size_t i = 0; index->bytes == 4 && i < count; i++) {
+            most = words[i] > most ? words[i] : most;
+            ids[i * EC_LANES + lane] = words[i];
+        }
     }
-    if (index->bytes == 1) kernels->widen8(bytes, lanes, count, ids);
-    if (index->bytes == 2) kernels->widen16(pairs, lanes, count, ids);
+    if (index->bytes == 1) return kernels->widen8(bytes, lanes, count, ids);
+    if (index->bytes == 2) return kernels->widen16(pairs, lanes, count, ids);
+    return most; /* without an index zeros stay */
 }
 
 /* Symbols [count][EC_LANES] from the caller's array, and back. */
-static void weave_symbols(const ec_kernels *kernels, const array_t *symbols, uint32_t lanes, size_t first,
-                          size_t count, uint16_t *tile) {
+static uint32_t weave_symbols(const ec_kernels *kernels, const array_t *symbols, uint32_t lanes, size_t first,
+                              size_t count, uint16_t *tile) {
     const uint8_t *bytes[EC_LANES] = {0};
     const uint16_t *pairs[EC_LANES] = {0};
     for (uint32_t lane = 0; lane < lanes; lane++) {
         bytes[lane] = place_in(symbols, lane, first);
         pairs[lane] = (const uint16_t *)(const void *)bytes[lane];
     }
-    if (symbols->bytes == 1)
-        kernels->weave8to16(bytes, lanes, count, tile, EC_LANES);
-    else
-        kernels->weave16(pairs, lanes, count, 0, tile, EC_LANES);
+    return symbols->bytes == 1 ? kernels->weave8to16(bytes, lanes, count, tile, EC_LANES)
+                               : kernels->weave16(pairs, lanes, count, 0, tile, EC_LANES);
 }
 
 static void unweave_symbols(const ec_kernels *kernels, const uint16_t *tile, const array_t *symbols,
@@ -75,33 +69,45 @@ static void unweave_symbols(const ec_kernels *kernels, const uint16_t *tile, con
         kernels->unweave16(tile, EC_LANES, lanes, count, 0, pairs);
 }
 
-static int encode(ec_encoder *e, const ec_tables *t, const array_t *symbols, const array_t *index) {
-    uint32_t x[EC_LANES];
-    uint32_t ids[TILE * EC_LANES] = {0};
-    uint16_t tile[TILE * EC_LANES] = {0};
-    memcpy(x, e->state, sizeof x);
-    uint8_t *out = e->buffer + e->position;
-    for (size_t end = symbols->positions; end > 0;) {
-        const size_t count = (end - 1) % TILE + 1;
-        const size_t first = end - count;
-        weave_symbols(t->kernels, symbols, e->lanes, first, count, tile);
-        weave_ids(t->kernels, index, e->lanes, first, count, ids);
-        const ec_ahead ahead = first < TILE ? (ec_ahead){{0}, {0}} : fetch_from(index, symbols, first - TILE);
-        const int status =
-            t->kernels->encode(t, ids, tile, EC_LANES, 0, count, ec_lane_mask(e->lanes), &ahead, x, &out);
-        if (status != EC_OK) return status;
-        end = first;
-    }
-    e->position = (size_t)(out - e->buffer);
-    memcpy(e->state, x, sizeof x);
-    return EC_OK;
-}
-
 /* The array of the `group`-th group from this one on. */
 static array_t array_after(const array_t *a, uint32_t lanes, size_t group) {
     array_t next = *a;
     if (a->bytes > 0) next.data += group * lanes * a->positions * a->bytes;
     return next;
+}
+
+/* Encodes `flows` groups side by side; their data follow each other. */
+static int encode(ec_encoder *e, size_t flows, const ec_tables *t, const array_t *symbols,
+                  const array_t *index) {
+    uint32_t ids[EC_FLOWS][TILE * EC_LANES] = {{0}};
+    uint16_t tile[EC_FLOWS][TILE * EC_LANES] = {{0}};
+    ec_flow flow[EC_FLOWS];
+    array_t own_index[EC_FLOWS], own_symbols[EC_FLOWS];
+    for (size_t f = 0; f < flows; f++) {
+        ec_flow_begin(&flow[f], e + f);
+        flow[f].ids = ids[f];
+        flow[f].symbols = tile[f];
+        own_index[f] = array_after(index, e->lanes, f);
+        own_symbols[f] = array_after(symbols, e->lanes, f);
+    }
+    for (size_t end = symbols->positions; end > 0;) {
+        const size_t count = (end - 1) % TILE + 1;
+        const size_t first = end - count;
+        for (size_t f = 0; f < flows; f++) {
+            const uint32_t symbol =
+                weave_symbols(t->kernels, &own_symbols[f], e->lanes, first, count, tile[f]);
+            const uint32_t id = weave_ids(t->kernels, &own_index[f], e->lanes, first, count, ids[f]);
+            if (id >= t->count) return EC_ERR_INDEX;
+            if (symbol >= t->symbols) return EC_ERR_SYMBOL;
+            flow[f].ahead = first < TILE ? (ec_ahead){{0}, {0}}
+                                         : fetch_from(&own_index[f], &own_symbols[f], first - TILE);
+        }
+        const int status = t->kernels->encode(t, flows, flow, EC_LANES, 0, count, ec_lane_mask(e->lanes));
+        if (status != EC_OK) return status;
+        end = first;
+    }
+    for (size_t f = 0; f < flows; f++) ec_flow_end(&flow[f], e + f);
+    return EC_OK;
 }
 
 /* Decodes `flows` groups side by side; their data follow each other. */
@@ -122,7 +128,8 @@ static int decode(ec_decoder *d, size_t flows, const ec_tables *t, const array_t
     for (size_t first = 0; first < positions; first += TILE) {
         const size_t count = positions - first < TILE ? positions - first : TILE;
         for (size_t f = 0; f < flows; f++) {
-            weave_ids(t->kernels, &own_index[f], d->lanes, first, count, ids[f]);
+            if (weave_ids(t->kernels, &own_index[f], d->lanes, first, count, ids[f]) >= t->count)
+                return EC_ERR_INDEX;
             flow[f].ahead = fetch_from(&own_index[f], &own_symbols[f], first + TILE);
         }
         const int status = t->kernels->decode(t, flows, flow, count, ec_lane_mask(d->lanes));
@@ -146,14 +153,20 @@ int ec_encode_indexed(ec_encoder *encoders, size_t groups, const ec_tables *tabl
     /* Only read from. */
     array_t values = {(uint8_t *)(uintptr_t)symbols, symbol_bytes, positions};
     array_t ids = {(uint8_t *)(uintptr_t)index, index_bytes, positions};
-    for (size_t g = 0; g < groups; g++) {
+    int alone = 0;
+    for (size_t g = 0; g < groups;) {
         ec_encoder *e = encoders + g;
-        if (ec_encode_bound(e->lanes, positions) > e->position) return EC_ERR_CAPACITY;
-        if (!index_is_valid(&ids, e->lanes * positions, tables->count)) return EC_ERR_INDEX;
-        const int status = encode(e, tables, &values, &ids);
-        if (status != EC_OK) return status;
-        values = array_after(&values, e->lanes, 1);
-        ids = array_after(&ids, e->lanes, 1);
+        const size_t flows = alone ? 1 : ec_flows_to(tables->kernels, e, groups - g);
+        int status = EC_OK;
+        for (size_t f = 0; f < flows && status == EC_OK; f++)
+            if (ec_encode_bound(e[f].lanes, positions) > e[f].position) status = EC_ERR_CAPACITY;
+        if (status == EC_OK) status = encode(e, flows, tables, &values, &ids);
+        if (status != EC_OK && flows == 1) return status;
+        alone = status != EC_OK; /* which of these groups was it? */
+        if (alone) continue;
+        values = array_after(&values, e->lanes, flows);
+        ids = array_after(&ids, e->lanes, flows);
+        g += flows;
     }
     return EC_OK;
 }
@@ -166,7 +179,6 @@ int ec_decode_indexed(ec_decoder *decoders, size_t groups, const ec_tables *tabl
     for (size_t g = 0, flows; g < groups; g += flows) {
         ec_decoder *d = decoders + g;
         flows = ec_flows_from(tables->kernels, d, groups - g);
-        if (!index_is_valid(&ids, flows * d->lanes * positions, tables->count)) return EC_ERR_INDEX;
         const int status = decode(d, flows, tables, &ids, &values);
         if (status != EC_OK) return status;
         values = array_after(&values, d->lanes, flows);

@@ -34,8 +34,8 @@ typedef struct ec_reach {
     int outside;
 } ec_reach;
 
-/* Most groups that a kernel decodes side by side. With enough registers that is faster than one after the
- * other: a decoder waits most of the time for what it has just looked up, and two wait together. */
+/* Most groups that a kernel codes side by side. With enough registers that is faster than one after the
+ * other: a coder waits most of the time for what it has just looked up or computed, and two wait together. */
 #define EC_FLOWS 2
 
 /* The lanes of a group in a mask. */
@@ -61,10 +61,11 @@ static inline void ec_fetch(const ec_ahead *ahead, size_t step) {
 #endif
 }
 
-/* One of the groups that a kernel decodes: all of the same mask, which is all lanes if there are two. */
+/* One of the groups that a kernel codes: all of the same mask, which is all lanes if there are two. */
 typedef struct ec_flow {
     uint32_t x[EC_LANES];
-    ec_reader reader;
+    ec_reader reader; /* decoding */
+    uint8_t *out;     /* encoding: the words written last begin here */
     const uint32_t *ids;
     uint16_t *symbols;
     uint8_t *samples;
@@ -74,11 +75,14 @@ typedef struct ec_flow {
 } ec_flow;
 
 struct ec_kernels;
-/* How many of the next groups to decode side by side: as many full ones as the kernels want, or one. */
+/* How many of the next groups to code side by side: as many full ones as the kernels want, or one. */
 size_t ec_flows_from(const struct ec_kernels *kernels, const ec_decoder *decoders, size_t groups);
+size_t ec_flows_to(const struct ec_kernels *kernels, const ec_encoder *encoders, size_t groups);
 /* Scratch for as many groups of `lanes` lanes, from that of one; 0 if it is beyond any memory. */
 size_t ec_flows_scratch(uint32_t lanes, size_t bytes);
 void ec_flow_open(ec_flow *flow, const ec_decoder *decoder);
+void ec_flow_begin(ec_flow *flow, const ec_encoder *encoder);
+void ec_flow_end(const ec_flow *flow, ec_encoder *encoder);
 /* Stores states and places in the decoders, or returns EC_ERR_TRUNCATED. */
 int ec_flows_close(const ec_flow *flow, size_t flows, ec_decoder *decoders);
 
@@ -88,14 +92,16 @@ typedef struct ec_kernels {
     size_t flows; /* groups decoded side by side */
 
     /* to[i * pitch + lane] = from[lane][i] + add for all i < count and lanes below `lanes`, of at most
-     * EC_LANES. Other lanes below EC_LANES may be written, too, with what the last one has. */
-    void (*weave16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t add, uint16_t *to,
-                    size_t pitch);
+     * EC_LANES. Other lanes below EC_LANES may be written, too, with what the last one has.
+     * All but weave8 return the largest value written. */
+    uint32_t (*weave16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t add, uint16_t *to,
+                        size_t pitch);
     void (*weave8)(const uint8_t *const *from, uint32_t lanes, size_t count, uint8_t *to, size_t pitch);
-    void (*weave8to16)(const uint8_t *const *from, uint32_t lanes, size_t count, uint16_t *to, size_t pitch);
+    uint32_t (*weave8to16)(const uint8_t *const *from, uint32_t lanes, size_t count, uint16_t *to,
+                           size_t pitch);
     /* The same to 32 bits, add = 0 and pitch = EC_LANES. */
-    void (*widen16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t *to);
-    void (*widen8)(const uint8_t *const *from, uint32_t lanes, size_t count, uint32_t *to);
+    uint32_t (*widen16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t *to);
+    uint32_t (*widen8)(const uint8_t *const *from, uint32_t lanes, size_t count, uint32_t *to);
     /* to[lane][i] = from[i * pitch + lane] - less. */
     void (*unweave16)(const uint16_t *from, size_t pitch, uint32_t lanes, size_t count, uint32_t less,
                       uint16_t *const *to);
@@ -104,13 +110,13 @@ typedef struct ec_kernels {
                          uint8_t *const *to);
     void (*unweave8)(const uint8_t *from, size_t pitch, uint32_t lanes, size_t count, uint8_t *const *to);
 
-    /* Codes symbols with tables ids [steps][EC_LANES], last step first. A symbol is `less` below what stands
-     * in `symbols`, steps `pitch` apart; every id and symbol is in range. Returns EC_ERR_SYMBOL if a symbol
-     * has no count in its table. */
-    int (*encode)(const ec_tables *tables, const uint32_t *ids, const uint16_t *symbols, size_t pitch,
-                  uint32_t less, size_t steps, uint32_t mask, const ec_ahead *ahead, uint32_t *x,
-                  uint8_t **out);
-    /* Symbols of `flows` groups with tables flow.ids to flow.symbols, both [steps][EC_LANES]. */
+    /* Codes symbols of `flows` groups with tables flow.ids [steps][EC_LANES], last step first. A symbol is
+     * `less` below what stands in flow.symbols, steps `pitch` apart; every id and symbol is in range. Returns
+     * EC_ERR_SYMBOL if a symbol has no count in its table. */
+    int (*encode)(const ec_tables *tables, size_t flows, ec_flow *flow, size_t pitch, uint32_t less,
+                  size_t steps, uint32_t mask);
+    /* Symbols of `flows` groups with tables flow.ids, all in range, to flow.symbols, both [steps][EC_LANES].
+     */
     int (*decode)(const ec_tables *tables, size_t flows, ec_flow *flow, size_t steps, uint32_t mask);
 
     /* Tables of consecutive steps of a group; `here` is the first in a history of states, steps `pitch`

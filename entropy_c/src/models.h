@@ -13,11 +13,16 @@
  * - where many table entries can be gathered at once, a row of at most 257 symbols has "buckets" of equally
  *   many slots, each with the symbol of its first slot (or 255, if that is less): the right symbol is mostly
  *   one or two further;
+ * - or a row of at most 256 symbols has "splits": buckets of at most 256 slots that say in eight bytes where
+ *   up to four of their symbols begin and end, so that one look into the memory mostly suffices. A bucket's
+ *   lower word is the start of its first symbol (16 bits), that symbol, and the last slot of it relative to
+ *   the bucket; the upper word the last slot of its fourth or last symbol (16 bits) and those of the second
+ *   and third. 255 stands for one that is not in the bucket;
  * - else a row is a search tree with nodes of 16 values, each compared at once with the slot: the last level
  *   is the row itself, the levels above hold every 16th value of the level below. Up to 32 symbols are two
  *   nodes and no level above. All levels are padded with the last slot, 2^bits - 1, which no slot exceeds.
  * A few tables in the cache may be "fused": an entry for every slot. */
-enum { EC_KIND_BUCKETS, EC_KIND_TREE1, EC_KIND_TREE2, EC_KIND_TREE, EC_KIND_FUSED };
+enum { EC_KIND_BUCKETS, EC_KIND_SPLITS, EC_KIND_TREE1, EC_KIND_TREE2, EC_KIND_TREE, EC_KIND_FUSED };
 
 #define EC_MAX_LEVELS 4
 
@@ -31,7 +36,7 @@ struct ec_tables {
     uint32_t bias; /* 0x8000 at 16 bits, else 0 */
     uint32_t row_bytes;
     uint32_t last_at;   /* bytes from a row's beginning to the last slot of its first symbol */
-    uint32_t bucket_at; /* to its buckets, of 2^bucket_shift slots */
+    uint32_t bucket_at; /* to its buckets, of 2^bucket_shift slots: a byte each, or two words for splits */
     uint32_t bucket_shift;
     uint32_t levels;                  /* of a tree; 0 with buckets */
     uint32_t level_at[EC_MAX_LEVELS]; /* bytes from the row's beginning */
@@ -42,6 +47,13 @@ struct ec_tables {
     const ec_kernels *kernels;
     ec_shuffles *shuffles;
 };
+
+/* The first and the last of a row's split buckets are cut finer once more, behind the others: the ends of an
+ * ordered alphabet are where rare symbols crowd. */
+#define EC_END_BUCKETS 16 /* eight for each end, at most */
+static inline uint32_t ec_end_shift(const ec_tables *t) {
+    return t->bucket_shift > 3 ? t->bucket_shift - 3 : 0;
+}
 
 /* The last slots of a table's symbols; the one before the first is at -1. */
 static inline const uint16_t *ec_last_slots(const ec_tables *t, size_t table) {
@@ -64,7 +76,9 @@ static inline uint32_t ec_find(const ec_tables *t, size_t table, uint32_t slot, 
     const uint8_t *row = (const uint8_t *)t->rows + table * t->row_bytes;
     const int32_t wanted = (int16_t)(uint16_t)(slot ^ t->bias);
     uint32_t index = 0;
-    if (t->levels == 0) index = row[t->bucket_at + (slot >> t->bucket_shift)];
+    const uint32_t bucket = slot >> t->bucket_shift;
+    if (t->kind == EC_KIND_BUCKETS) index = row[t->bucket_at + bucket];
+    if (t->kind == EC_KIND_SPLITS) index = row[t->bucket_at + 8 * bucket + 2];
     for (uint32_t level = 0; level + 1 < t->levels; level++) {
         const uint16_t *node =
             (const uint16_t *)(const void *)(row + t->level_at[level]) + 16 * (size_t)index;

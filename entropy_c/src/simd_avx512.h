@@ -40,7 +40,13 @@ static inline vec vec_keep(msk m, vec a) { return _mm512_maskz_mov_epi32(m, a); 
 static inline vec vec_drop(msk m, vec a) { return _mm512_maskz_mov_epi32((msk)~m, a); }
 static inline vec vec_increase(vec a, msk m) { return _mm512_mask_add_epi32(a, m, a, vec_set(1)); }
 static inline msk msk_or(msk a, msk b) { return (msk)(a | b); }
-static inline uint32_t msk_bits(msk m) { return m; }
+/* Through a general register: gcc 12 now and then spills a mask that has been widened to 32 bits with a store
+ * of sixteen (kmovw to memory) and reads what stood behind it as the upper half. */
+static inline uint32_t msk_bits(msk m) {
+    uint32_t bits = m;
+    __asm__("" : "+r"(bits));
+    return bits;
+}
 static inline msk msk_of(uint32_t bits) { return (msk)bits; }
 
 typedef uint32_t lane_t;

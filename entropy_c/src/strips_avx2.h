@@ -17,6 +17,7 @@ static inline strip strip_load8(const uint8_t *p, size_t far) {
 static inline strip strip_plus(strip a, uint32_t n) {
     return _mm256_add_epi16(a, _mm256_set1_epi16((short)n));
 }
+static inline strip strip_max(strip a, strip b) { return _mm256_max_epu16(a, b); }
 static inline void strip_store16(uint16_t *p, size_t far, strip a) {
     _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(a));
     _mm_storeu_si128((__m128i *)(p + far), _mm256_extracti128_si256(a, 1));

@@ -12,6 +12,7 @@ typedef struct strip {
 static inline strip strip_at16(const uint16_t *p) { EACH_OF_STRIP(p[j]); }
 static inline strip strip_at8(const uint8_t *p) { EACH_OF_STRIP(p[j]); }
 static inline strip strip_plus(strip a, uint32_t n) { EACH_OF_STRIP(a.at[j] + n); }
+static inline strip strip_max(strip a, strip b) { EACH_OF_STRIP(a.at[j] > b.at[j] ? a.at[j] : b.at[j]); }
 static inline void strip_put16(uint16_t *p, strip a) {
     for (int j = 0; j < 8; j++) p[j] = a.at[j];
 }

@@ -7,6 +7,7 @@ static inline strip strip_at8(const uint8_t *p) {
     return _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)p));
 }
 static inline strip strip_plus(strip a, uint32_t n) { return _mm_add_epi16(a, _mm_set1_epi16((short)n)); }
+static inline strip strip_max(strip a, strip b) { return _mm_max_epu16(a, b); }
 static inline void strip_put16(uint16_t *p, strip a) { _mm_storeu_si128((__m128i *)p, a); }
 static inline void strip_put8(uint8_t *p, strip a) { _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(a, a)); }
 static inline strip strip_load16(const uint16_t *p, size_t far) { return (void)far, strip_at16(p); }

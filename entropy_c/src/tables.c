@@ -40,6 +40,23 @@ static void plan_buckets(ec_tables *t, uint32_t alphabet) {
     t->row_bytes = (t->bucket_at + (1u << buckets) + 1) & ~1u;
 }
 
+#define SPLITS 3
+/* Slots beyond them, of a million, that are still worth it. */
+#define BEYOND_SPLITS 15000
+#define SMALL_SPLITS  ((size_t)512 << 10)
+
+/* Rows with splits: the more buckets the better, if they stay in the cache. */
+static void plan_splits(ec_tables *t, uint32_t alphabet) {
+    uint32_t buckets = ceil_log2(alphabet) < 7 ? 6 : 7;
+    if (t->count << (buckets + 4) <= SMALL_SPLITS) buckets += 1;
+    if (buckets + 8 < t->bits) buckets = t->bits - 8;
+    t->kind = EC_KIND_SPLITS;
+    t->last_at = 2;
+    t->bucket_at = (2 * (1 + alphabet + 16) + 7) & ~7u; /* the search compares sixteen at once */
+    t->bucket_shift = t->bits - buckets;
+    t->row_bytes = t->bucket_at + 8 * ((1u << buckets) + EC_END_BUCKETS);
+}
+
 /* Rows that are trees. */
 static void plan_tree(ec_tables *t, uint32_t alphabet) {
     t->levels = 1;
@@ -59,6 +76,62 @@ static void plan_tree(ec_tables *t, uint32_t alphabet) {
     }
 }
 
+/* The `width` slots from `base` on, whose first one belongs to symbol `first`. */
+static void fill_split(const ec_tables *t, const uint16_t *last, uint32_t base, uint32_t width,
+                       uint32_t first, uint8_t *bucket) {
+    uint32_t split[SPLITS] = {255, 255, 255}, k = first;
+    ec_interval place = ec_place(t, last, first);
+    uint32_t low = place.start, high = base - 1; /* none of the symbols: the search goes on behind */
+    if (first < 256) {
+        for (uint32_t i = 0; i < SPLITS; i++) {
+            const uint32_t end = place.start + place.count - base;
+            if (end >= width) break;
+            split[i] = end - 1;
+            place = ec_place(t, last, ++k);
+        }
+        high = place.start + place.count - 1;
+    }
+    low |= (first < 256 ? first : 255) << 16 | split[0] << 24;
+    high |= split[1] << 16 | split[2] << 24;
+    memcpy(bucket, &low, sizeof low);
+    memcpy(bucket + 4, &high, sizeof high);
+}
+
+/* All of a row's; symbol k is the first one whose last slot is not below a bucket's beginning. */
+static void fill_splits(const ec_tables *t, const uint16_t *last, uint8_t *buckets) {
+    const uint32_t width = 1u << t->bucket_shift, fine = 1u << ec_end_shift(t);
+    const uint32_t some = 1u << (t->bits - t->bucket_shift), ends = width / fine;
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < some; i++) {
+        const uint32_t base = i * width;
+        const int is_end = i == 0 || i + 1 == some;
+        uint32_t first = 0;
+        for (uint32_t j = 0; j < (is_end ? ends : 1); j++) {
+            while (ec_place(t, last, k).start + ec_place(t, last, k).count <= base + j * fine) k++;
+            if (j == 0) first = k;
+            if (!is_end) continue;
+            const uint32_t at = some + (i == 0 ? 0 : EC_END_BUCKETS / 2) + j;
+            fill_split(t, last, base + j * fine, fine, k, buckets + 8 * (size_t)at);
+        }
+        fill_split(t, last, base, width, first, buckets + 8 * (size_t)i);
+    }
+}
+
+/* Slots of a table beyond the fourth symbol of their bucket. */
+static uint32_t beyond_splits(const ec_tables *t, const uint32_t *counts) {
+    const uint32_t width = 1u << t->bucket_shift, fine = 1u << ec_end_shift(t), all = 1u << t->bits;
+    uint32_t end = 0, nth = 0, beyond = 0; /* the symbol is its bucket's nth */
+    for (uint32_t k = 0; k < t->symbols + t->escape; k++) {
+        const uint32_t step = end < width || end >= all - width ? fine : width;
+        const uint32_t rest = step - end % step;
+        if (nth > SPLITS) beyond += counts[k] < rest ? counts[k] : rest;
+        end += counts[k];
+        const uint32_t next = end < width || end >= all - width ? fine : width;
+        nth = counts[k] < rest ? nth + 1 : end % next > 0;
+    }
+    return beyond;
+}
+
 static void fill_row(const ec_tables *t, const uint32_t *counts, uint16_t *row) {
     const uint32_t alphabet = t->symbols + t->escape;
     for (uint32_t i = 0; i < t->row_bytes / 2; i++) row[i] = (uint16_t)(((1u << t->bits) - 1) ^ t->bias);
@@ -72,9 +145,10 @@ static void fill_row(const ec_tables *t, const uint32_t *counts, uint16_t *row) 
         for (uint32_t level = 0; level + 1 < t->levels && k < 1u << 4 * t->levels; level++)
             /* the last symbol of a node stays */
             row[t->level_at[level] / 2 + (k >> 4 * (t->levels - 1 - level))] = last[k];
-        if (t->levels == 0)
+        if (t->kind == EC_KIND_BUCKETS)
             for (; bucket << t->bucket_shift < end; bucket++) buckets[bucket] = (uint8_t)(k < 255 ? k : 255);
     }
+    if (t->kind == EC_KIND_SPLITS) fill_splits(t, last, buckets);
 }
 
 /* An escape's entry has an offset beyond its count, and its true offset in the place of the symbol. */
@@ -113,11 +187,40 @@ static int allocate(ec_tables *t, int fused) {
     return t->block != NULL && t->shuffles != NULL && (!fused || t->fused != NULL);
 }
 
+/* Plans the rows that `layout` asks for; 0 if these tables cannot have them. */
+static int choose_rows(ec_tables *t, const uint32_t *counts, int layout) {
+    const uint32_t alphabet = t->symbols + t->escape;
+    const int possible = alphabet <= MOST_IN_BUCKETS;
+    if (layout > EC_LAYOUT_TREE && !possible) return 0;
+    const int wanted = layout != EC_LAYOUT_TREE && t->kernels->gathers && possible;
+    if (layout == EC_LAYOUT_SPLITS || (layout != EC_LAYOUT_BUCKETS && wanted)) {
+        plan_splits(t, alphabet);
+        uint64_t beyond = 0;
+        int suit = 1;
+        for (size_t i = 0; i < t->count; i++) {
+            const uint32_t *row = counts + i * alphabet;
+            /* Nothing but escapes: the first bucket would begin with a symbol that eight bits cannot name. */
+            if (alphabet > 256 && row[256] == 1u << t->bits) suit = 0;
+            beyond += row_is_valid(t, row) ? beyond_splits(t, row) : 0;
+        }
+        if (layout == EC_LAYOUT_SPLITS) return suit;
+        const uint64_t slots = (uint64_t)t->count << t->bits;
+        if (suit && beyond * 1000000 <= slots * BEYOND_SPLITS && t->count <= BUCKETS_IN_CACHE / t->row_bytes)
+            return 1;
+    }
+    if (layout == EC_LAYOUT_BUCKETS || wanted) {
+        plan_buckets(t, alphabet);
+        if (layout == EC_LAYOUT_BUCKETS || t->count <= BUCKETS_IN_CACHE / t->row_bytes) return 1;
+    }
+    plan_tree(t, alphabet);
+    return 1;
+}
+
 int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, uint32_t bits, int escape,
                      int layout, ec_tables **out) {
     *out = NULL;
     if (bits < 8 || bits > 16 || symbols < 1 || symbols > 65536 - (escape != 0) || tables < 1 ||
-        tables > 0x7FFFFFFF || layout < EC_LAYOUT_AUTO || layout > EC_LAYOUT_BUCKETS)
+        tables > 0x7FFFFFFF || layout < EC_LAYOUT_AUTO || layout > EC_LAYOUT_SPLITS)
         return EC_ERR_ARGUMENT;
     ec_tables *t = calloc(1, sizeof *t);
     if (t == NULL) return EC_ERR_MEMORY;
@@ -129,16 +232,10 @@ int ec_tables_create(const uint32_t *counts, size_t tables, uint32_t symbols, ui
     t->bias = bits == 16 ? 0x8000 : 0;
     const uint32_t alphabet = symbols + t->escape;
     t->kernels = ec_choose_kernels();
-    const int can_have_buckets = alphabet <= MOST_IN_BUCKETS;
-    if (can_have_buckets) plan_buckets(t, alphabet);
-    const int wants_buckets =
-        layout == EC_LAYOUT_BUCKETS || (layout != EC_LAYOUT_TREE && t->kernels->gathers && can_have_buckets &&
-                                        tables <= BUCKETS_IN_CACHE / t->row_bytes);
-    if (wants_buckets && !can_have_buckets) {
+    if (!choose_rows(t, counts, layout)) {
         ec_tables_free(t);
         return EC_ERR_ARGUMENT;
     }
-    if (!wants_buckets) plan_tree(t, alphabet);
     int status = tables > (UINT32_MAX - 4 * ROW_ALIGNMENT) / t->row_bytes ? EC_ERR_MEMORY : EC_OK;
     for (size_t i = 0; status == EC_OK && i < tables; i++)
         if (!row_is_valid(t, counts + i * alphabet)) status = EC_ERR_TABLE;
@@ -181,6 +278,7 @@ size_t ec_tables_bytes(const ec_tables *tables) {
 
 int ec_tables_layout(const ec_tables *tables) {
     if (tables->kind == EC_KIND_FUSED) return EC_LAYOUT_FUSED;
+    if (tables->kind == EC_KIND_SPLITS) return EC_LAYOUT_SPLITS;
     return tables->kind == EC_KIND_BUCKETS ? EC_LAYOUT_BUCKETS : EC_LAYOUT_TREE;
 }
 

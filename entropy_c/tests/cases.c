@@ -28,12 +28,16 @@ static void random_tables(part_t *part, size_t tables, uint32_t symbols) {
     part->escape = below(3) == 0 && symbols < 65536;
     part->alphabet = symbols + (uint32_t)part->escape;
     part->bits = 8 + below(part->alphabet > 1 ? 9 : 8); /* one symbol cannot hold all 65536 counts */
-    part->layout = (int)below(4);
-    if (part->layout == EC_LAYOUT_BUCKETS && part->alphabet > 257) part->layout = EC_LAYOUT_TREE;
+    part->layout = (int)below(5);
+    if (part->layout >= EC_LAYOUT_BUCKETS && part->alphabet > 257) part->layout = EC_LAYOUT_TREE;
     if (part->layout == EC_LAYOUT_FUSED && tables << part->bits > 1 << 18) part->layout = EC_LAYOUT_TREE;
     part->counts = take(tables * part->alphabet * sizeof *part->counts);
     for (size_t i = 0; i < tables; i++)
         random_counts(part->counts + i * part->alphabet, part->alphabet, part->bits);
+    for (size_t i = 0; i < tables && part->alphabet == 257;
+         i++) /* no splits for a table that is all escape */
+        if (part->counts[i * 257 + 256] == 1u << part->bits && part->layout == EC_LAYOUT_SPLITS)
+            part->layout = EC_LAYOUT_BUCKETS;
 }
 
 static void random_indexed(part_t *part, uint32_t size) {

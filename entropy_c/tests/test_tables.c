@@ -33,9 +33,13 @@ static void refusals(void) {
     assert(create(good, 1, 65537, 8, 0, EC_LAYOUT_AUTO) == EC_ERR_ARGUMENT);
     assert(create(good, 1, 65536, 8, 1, EC_LAYOUT_AUTO) == EC_ERR_ARGUMENT);
     assert(create(good, 1, 4, 8, 0, EC_LAYOUT_BUCKETS) == EC_OK);
-    assert(create(good, 1, 4, 8, 0, EC_LAYOUT_BUCKETS + 1) == EC_ERR_ARGUMENT);
+    assert(create(good, 1, 4, 8, 0, EC_LAYOUT_SPLITS + 1) == EC_ERR_ARGUMENT);
     assert(create(good, 1, 257, 16, 1, EC_LAYOUT_BUCKETS) == EC_ERR_ARGUMENT);
+    assert(create(good, 1, 257, 16, 1, EC_LAYOUT_SPLITS) == EC_ERR_ARGUMENT);
     assert(create(good, 1, 4, 8, 0, -1) == EC_ERR_ARGUMENT);
+    const uint32_t all_escape[257] = {[256] = 256};
+    assert(create(all_escape, 1, 256, 8, 1, EC_LAYOUT_SPLITS) == EC_ERR_ARGUMENT);
+    assert(create(all_escape, 1, 256, 8, 1, EC_LAYOUT_BUCKETS) == EC_OK);
     const uint32_t wraps[2] = {0xFFFFFFFFu, 257}; /* sums to 256 modulo 2^32 */
     assert(create(wraps, 1, 2, 8, 0, EC_LAYOUT_AUTO) == EC_ERR_TABLE);
     const uint32_t whole16[2] = {65536, 0}, most16[2] = {65535, 1}, late16[3] = {0, 1, 65535};

@@ -11,12 +11,13 @@ from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._saved import saved_tables
 from fsar_lab.entropy._status import check
 
-Layout = Literal["auto", "fused", "tree", "buckets"]
+Layout = Literal["auto", "fused", "tree", "buckets", "splits"]
 LAYOUTS = {
     "auto": lib.EC_LAYOUT_AUTO,
     "fused": lib.EC_LAYOUT_FUSED,
     "tree": lib.EC_LAYOUT_TREE,
     "buckets": lib.EC_LAYOUT_BUCKETS,
+    "splits": lib.EC_LAYOUT_SPLITS,
 }
 
 
@@ -85,7 +86,7 @@ class Tables:
 
     @property
     def layout(self) -> str:
-        """The decoder's look-up in use: "fused", "tree" or "buckets"."""
+        """The decoder's look-up in use: "fused", "tree", "buckets" or "splits"."""
         layout = lib.ec_tables_layout(self._c)
         return next(name for name, number in LAYOUTS.items() if number == layout)
 
