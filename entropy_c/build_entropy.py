@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # setup.py runs this file, it does not import it
-from extension import extension  # noqa: E402
+from extension import extension
 
 SOURCES = [
     "coder.c",
