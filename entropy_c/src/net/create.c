@@ -25,7 +25,8 @@ static uint32_t channels_after(const ec_net_layer *layer) {
     return layer->outputs / (layer->kind == EC_NET_SHUFFLE ? 4 : 1);
 }
 
-static int build(ec_net *net, uint32_t channels, const ec_net_layer *layers, size_t count) {
+static int build(ec_net *net, uint32_t channels, const ec_net_layer *layers, size_t count,
+                 const int64_t *reach) {
     const ec_net_layer *last = layers + count - 1;
     const int has_head =
         net->form == FORM_SYNTHESIS && last->kind == EC_NET_CONV && last->side == 1 && last->skip < 0;
@@ -40,7 +41,7 @@ static int build(ec_net *net, uint32_t channels, const ec_net_layer *layers, siz
         net->activations[a] = (ec_net_activation){.channels = channels, .stride = channels + !is_even};
     }
     for (uint32_t i = 0; i < net->count; i++) {
-        const int status = ec_net_pack_layer(net, i, layers + i);
+        const int status = ec_net_pack_layer(net, i, layers + i, reach + i * EC_NET_MAX_CHANNELS);
         if (status != EC_NET_OK) return status;
     }
     assign_slots(net);
@@ -97,7 +98,7 @@ static int make(ec_net *net, uint32_t channels, const int16_t *low, const int16_
         net->high = copy_of(high, channels * sizeof *high);
         if (net->low == NULL || net->high == NULL) return EC_NET_ERR_MEMORY;
     }
-    return status == EC_NET_OK ? build(net, channels, layers, count) : status;
+    return status == EC_NET_OK ? build(net, channels, layers, count, reach) : status;
 }
 
 static int create(int form, uint32_t channels, const int16_t *low, const int16_t *high,
@@ -150,7 +151,10 @@ static void free_rows(ec_net_rows *rows) {
 
 void ec_net_free(ec_net *net) {
     if (net == NULL) return;
-    for (uint32_t i = 0; i < EC_NET_MAX_LAYERS; i++) free(net->steps[i].memory);
+    for (uint32_t i = 0; i < EC_NET_MAX_LAYERS; i++) {
+        free(net->steps[i].memory);
+        free(net->steps[i].points);
+    }
     free_rows(&net->search);
     free_rows(&net->head);
     free(net->low);

@@ -37,6 +37,7 @@ typedef struct ec_net_pass {
     uint32_t to_y, to_x;     /* where the first pixel goes, in the output without border */
     const int16_t *weight;   /* [block][rows][pairs][2][lanes][2] */
     const ec_net_block *blocks;
+    const int16_t *points; /* for winograd.inc, or NULL: [block][point][pairs][2][lanes][2] */
 } ec_net_pass;
 
 typedef struct ec_net_step {
@@ -47,6 +48,7 @@ typedef struct ec_net_step {
     uint32_t passes;
     ec_net_pass pass[4];
     void *memory; /* of weights and blocks */
+    void *points; /* of their transforms */
 } ec_net_step;
 
 typedef struct ec_net_activation {
@@ -91,8 +93,10 @@ typedef struct ec_net_job {
     uint32_t height, width; /* windows */
     uint32_t rows, pairs;
     uint32_t kept; /* channels to store, those that fill up the stride included */
-    const int16_t *weight;
+    const int16_t *weight; /* of the pass, or its points */
     const ec_net_block *blocks;
+    int16_t *transformed; /* Winograd only, scratch: [points][width / 2 pixels and EC_NET_SLACK numbers] */
+    int32_t *products;    /* [points][tiles][2][lanes] */
 } ec_net_job;
 
 /* Rows of weights on every pixel of an activation. */
@@ -111,7 +115,9 @@ typedef struct ec_net_rows_job {
 typedef struct ec_net_kernels {
     const char *isa;
     uint32_t lanes;
+    uint32_t tiles; /* most that Winograd's convolution works on at a time */
     void (*convolve)(const ec_net_job *job);
+    void (*winograd)(const ec_net_job *job); /* a 3x3 or 2x2 window, stride 1, even height and width */
     void (*search)(const ec_net_rows_job *job);
     void (*head)(const ec_net_rows_job *job);
 } ec_net_kernels;
@@ -126,7 +132,7 @@ const ec_net_kernels *ec_net_choose(const char *wanted);
 /* Memory aligned for vectors, zeroed; NULL if there is none. */
 void *ec_net_allocate(size_t bytes);
 /* Status; the whole description must have been checked. */
-int ec_net_pack_layer(ec_net *net, uint32_t number, const ec_net_layer *layer);
+int ec_net_pack_layer(ec_net *net, uint32_t number, const ec_net_layer *layer, const int64_t *reach);
 int ec_net_pack_head(ec_net *net, const ec_net_layer *layer, uint32_t inputs);
 int ec_net_pack_search(ec_net *net, const ec_net_search *search, const int64_t *reach);
 

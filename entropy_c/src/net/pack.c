@@ -3,6 +3,8 @@
 
 #include "check.h"
 
+#define MOST_POINTS (512 << 10) /* bytes, of one pass */
+
 void *ec_net_allocate(size_t bytes) {
     if (bytes > SIZE_MAX - 2 * EC_NET_ALIGN) return NULL;
     bytes = (bytes + EC_NET_ALIGN) / EC_NET_ALIGN * EC_NET_ALIGN;
@@ -57,7 +59,74 @@ static void pack_weights(const ec_net_step *step, const ec_net_layer *layer, uin
                 }
 }
 
-int ec_net_pack_layer(ec_net *net, uint32_t number, const ec_net_layer *layer) {
+/* One weight's transform in one dimension: `taps` numbers to taps + 1. Three are doubled, see winograd.inc. */
+static void transform(const int32_t *g, int32_t *t, int apart, uint32_t taps) {
+    if (taps == 3) {
+        t[0] = 2 * g[0];
+        t[apart] = g[0] + g[apart] + g[2 * apart];
+        t[2 * apart] = g[0] - g[apart] + g[2 * apart];
+        t[3 * apart] = 2 * g[2 * apart];
+    } else {
+        t[0] = g[0];
+        t[apart] = g[0] + g[apart];
+        t[2 * apart] = g[apart];
+    }
+}
+
+/* All points of one weight, [4][4] of which (taps + 1)^2 are used. */
+static void transform_weight(const ec_net_layer *layer, uint32_t inputs, uint32_t number, uint32_t o,
+                             uint32_t i, uint32_t taps, int32_t *points) {
+    int32_t g[16] = {0}, lines[16] = {0};
+    for (uint32_t row = 0; row < taps; row++)
+        for (uint32_t column = 0; column < taps; column++)
+            g[4 * row + column] = weight_of(layer, inputs, number, o, i, row, column);
+    for (uint32_t row = 0; row < taps; row++) transform(g + 4 * row, lines + 4 * row, 1, taps);
+    for (uint32_t column = 0; column <= taps; column++) transform(lines + column, points + column, 4, taps);
+}
+
+/* The points of a pass; 0 if one of them is too large. */
+static int pack_points(const ec_net_step *step, const ec_net_layer *layer, uint32_t number,
+                       const ec_net_activation *input, uint32_t lanes, int16_t *to) {
+    const uint32_t taps = step->pass[number].rows, side = taps + 1, pairs = input->stride / 2;
+    const size_t apart = (size_t)4 * lanes * pairs;
+    for (uint32_t at = 0; at < step->outputs; at += 2 * lanes, to += side * side * apart)
+        for (uint32_t slot = 0; slot < apart; slot++) {
+            const uint32_t in_pair = slot % (4 * lanes), i = slot / (4 * lanes) * 2 + in_pair % 2;
+            const uint32_t o = at + ec_net_place(in_pair / (2 * lanes), in_pair / 2 % lanes);
+            int32_t points[16];
+            if (o >= step->outputs || i >= input->channels) continue;
+            transform_weight(layer, input->channels, number, o, i, taps, points);
+            for (uint32_t k = 0; k < side * side; k++) {
+                const int32_t point = points[k / side * 4 + k % side];
+                if (point > INT16_MAX || point < -INT16_MAX) return 0;
+                to[k * apart + slot] = (int16_t)point;
+            }
+        }
+    return 1;
+}
+
+/* Winograd's convolution where it may be used and pays: inputs whose transforms fit int16, weights whose
+ * transforms do and stay in the second-level cache. */
+static int add_points(const ec_net_activation *input, const ec_net_layer *layer, uint32_t lanes,
+                      ec_net_step *step, const int64_t *reach) {
+    const uint32_t taps = step->pass->rows;
+    const size_t blocks = (step->outputs + 2 * lanes - 1) / (2 * lanes);
+    const size_t each = blocks * (taps + 1) * (taps + 1) * 2 * lanes * input->stride;
+    if (step->stride != 1 || (taps != 3 && taps != 2) || input->channels < 8 ||
+        each * sizeof(int16_t) > MOST_POINTS)
+        return EC_NET_OK;
+    for (uint32_t c = 0; c < input->channels; c++)
+        if (4 * reach[c] > INT16_MAX) return EC_NET_OK;
+    int16_t *points = step->points = ec_net_allocate(step->passes * each * sizeof *points);
+    if (points == NULL) return EC_NET_ERR_MEMORY;
+    int fits = 1;
+    for (uint32_t p = 0; p < step->passes && fits; p++)
+        fits = pack_points(step, layer, p, input, lanes, points + p * each);
+    for (uint32_t p = 0; p < step->passes && fits; p++) step->pass[p].points = points + p * each;
+    return EC_NET_OK;
+}
+
+int ec_net_pack_layer(ec_net *net, uint32_t number, const ec_net_layer *layer, const int64_t *reach) {
     const ec_net_activation *input = net->activations + number;
     const uint32_t lanes = net->kernels->lanes;
     ec_net_step *step = net->steps + number;
@@ -88,7 +157,7 @@ int ec_net_pack_layer(ec_net *net, uint32_t number, const ec_net_layer *layer) {
         pack_blocks(step, layer, p, lanes, packed);
         pack_weights(step, layer, p, input, lanes, weight);
     }
-    return EC_NET_OK;
+    return add_points(input, layer, lanes, step, reach);
 }
 
 /* Rows of an odd number of weights get a zero. */

@@ -9,7 +9,7 @@ typedef struct ec_net_sides {
 typedef struct ec_net_plan {
     ec_net_sides sides[EC_NET_MAX_LAYERS + 1];
     size_t slot[EC_NET_MAX_LAYERS + 1];
-    size_t turned;
+    size_t turned, transformed, products;
     size_t bytes;
 } ec_net_plan;
 
@@ -46,6 +46,17 @@ static uint64_t numbers_of(const ec_net_activation *a, ec_net_sides sides) {
     return (uint64_t)(sides.height + 2) * (sides.width + 2) * a->stride;
 }
 
+/* Most that a line of tiles takes in Winograd's convolution. */
+static uint64_t transformed_bytes(const ec_net *net, const ec_net_sides *sides) {
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < net->count; i++) {
+        if (net->steps[i].pass->points == NULL) continue;
+        const uint64_t line = (uint64_t)sides[i].width / 2 * net->activations[i].stride + EC_NET_SLACK;
+        if (16 * line * sizeof(int16_t) > most) most = 16 * line * sizeof(int16_t);
+    }
+    return most;
+}
+
 static int plan(const ec_net *net, uint32_t height, uint32_t width, ec_net_plan *p) {
     const int status = plan_sides(net, height, width, p->sides);
     if (status != EC_NET_OK) return status;
@@ -62,7 +73,11 @@ static int plan(const ec_net *net, uint32_t height, uint32_t width, ec_net_plan 
     }
     p->turned = (size_t)at;
     const uint32_t pairs = net->search.pairs > net->head.pairs ? net->search.pairs : net->head.pairs;
-    at += (uint64_t)pairs * 4 * net->kernels->lanes * sizeof(int16_t);
+    at += aligned((size_t)pairs * 4 * net->kernels->lanes * sizeof(int16_t));
+    p->transformed = (size_t)at;
+    at += aligned((size_t)transformed_bytes(net, p->sides));
+    p->products = (size_t)at;
+    at += (uint64_t)16 * net->kernels->tiles * 2 * net->kernels->lanes * sizeof(int32_t);
     if (at > SIZE_MAX / 2) return EC_NET_ERR_ARGUMENT;
     p->bytes = (size_t)at + EC_NET_ALIGN - 1;
     return EC_NET_OK;
@@ -107,6 +122,7 @@ static void run_layer(const ec_net_state *s, uint32_t number) {
     clear_border(s, number + 1);
     for (uint32_t p = 0; p < step->passes; p++) {
         const ec_net_pass *pass = step->pass + p;
+        const int is_winograd = pass->points != NULL && from.height % 2 == 0 && from.width % 2 == 0;
         const ec_net_job job = {
             .in = at(s, number, pass->from_y, pass->from_x),
             .out = at(s, number + 1, 1 + pass->to_y, 1 + pass->to_x),
@@ -119,11 +135,16 @@ static void run_layer(const ec_net_state *s, uint32_t number) {
             .height = from.height / step->stride,
             .width = from.width / step->stride,
             .rows = pass->rows,
-            .pairs = pass->columns * in->stride / 2,
+            .pairs = (is_winograd ? 1 : pass->columns) * in->stride / 2,
             .kept = out->stride,
-            .weight = pass->weight,
-            .blocks = pass->blocks};
-        s->net->kernels->convolve(&job);
+            .weight = is_winograd ? pass->points : pass->weight,
+            .blocks = pass->blocks,
+            .transformed = (int16_t *)(s->scratch + s->plan->transformed),
+            .products = (int32_t *)(s->scratch + s->plan->products)};
+        if (is_winograd)
+            s->net->kernels->winograd(&job);
+        else
+            s->net->kernels->convolve(&job);
     }
 }
 
