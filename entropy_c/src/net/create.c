@@ -37,7 +37,8 @@ static int build(ec_net *net, uint32_t channels, const ec_net_layer *layers, siz
         if (a > 0) channels = channels_after(layers + a - 1);
         /* Numbers are taken in pairs: a pixel with an odd number of channels gets one more, which is zero.
          * Only the three of an image stay as they are where windows are four pixels wide. */
-        const int is_even = channels % 2 == 0 || (a == 0 && layers->side == 4 && !is_kept);
+        const int is_even =
+            channels % 2 == 0 || (a == 0 && layers->kind == EC_NET_CONV && layers->side == 4 && !is_kept);
         net->activations[a] = (ec_net_activation){.channels = channels, .stride = channels + !is_even};
     }
     for (uint32_t i = 0; i < net->count; i++) {

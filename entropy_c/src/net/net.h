@@ -92,7 +92,7 @@ typedef struct ec_net_job {
     ptrdiff_t in_step, in_line, window_line, out_step, out_line;
     uint32_t height, width; /* windows */
     uint32_t rows, pairs;
-    uint32_t kept; /* channels to store, those that fill up the stride included */
+    uint32_t kept;         /* channels to store, those that fill up the stride included */
     const int16_t *weight; /* of the pass, or its points */
     const ec_net_block *blocks;
     int16_t *transformed; /* Winograd only, scratch: [points][width / 2 pixels and EC_NET_SLACK numbers] */

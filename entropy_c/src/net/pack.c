@@ -59,7 +59,8 @@ static void pack_weights(const ec_net_step *step, const ec_net_layer *layer, uin
                 }
 }
 
-/* One weight's transform in one dimension: `taps` numbers to taps + 1. Three are doubled, see winograd.inc. */
+/* One weight's transform in one dimension: `taps` numbers to taps + 1. Three are doubled, see winograd.inc.
+ */
 static void transform(const int32_t *g, int32_t *t, int apart, uint32_t taps) {
     if (taps == 3) {
         t[0] = 2 * g[0];
