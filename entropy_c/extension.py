@@ -18,7 +18,9 @@ def declarations(header: str) -> str:
     return body.split("/* cffi: end", 1)[0]
 
 
-def extension(module: str, header: str, folder: str, sources: Iterable[str]) -> cffi.FFI:
+def extension(
+    module: str, header: str, folder: str, sources: Iterable[str], flags: Iterable[str] = ()
+) -> cffi.FFI:
     """The builder of one extension.
 
     Args:
@@ -26,6 +28,7 @@ def extension(module: str, header: str, folder: str, sources: Iterable[str]) -> 
         header: in include/; the extension offers what stands between its markers.
         folder: of the sources and of the headers that they depend on, in this one.
         sources: names of the C files.
+        flags: more of them for the compiler.
     """
     # setuptools wants paths relative to the working directory, which is the repository root.
     root = HERE.name
@@ -38,6 +41,6 @@ def extension(module: str, header: str, folder: str, sources: Iterable[str]) -> 
         sources=[f"{root}/{folder}/{name}" for name in sources],
         depends=[f"{root}/include/{header}", *(f"{root}/{folder}/{name}" for name in headers)],
         include_dirs=[f"{root}/include"],
-        extra_compile_args=FLAGS,
+        extra_compile_args=[*FLAGS, *flags],
     )
     return builder
