@@ -94,7 +94,8 @@ ROUND_TRIP = """
 
 def test_wheel_codes_without_torch(root: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    unwanted = shutil.ignore_patterns("*.so", "__pycache__", "*.o", "build", "*.egg-info", "_entropy_c.c", "_network_c.c")
+    made = ("*.so", "__pycache__", "*.o", "build", "*.egg-info", "_entropy_c.c", "_network_c.c")
+    unwanted = shutil.ignore_patterns(*made)
     for name in ("fsar_lab", "entropy_c", "conf", "tests"):  # the last two must stay out of the wheel
         shutil.copytree(root / name, source / name, ignore=unwanted)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):

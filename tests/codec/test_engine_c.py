@@ -112,6 +112,40 @@ def test_small_sides(isa: str) -> None:
             assert np.array_equal(engine(x), reference.run(network, x)), (height, width)
 
 
+@pytest.mark.parametrize(
+    ("limit", "largest"), [(8191, 25), (8192, 25), (50, 3640), (50, 3641), (40, 8191), (40, 8192)]
+)
+@pytest.mark.parametrize("geometry", ["conv3", "up"])
+def test_winograd_where_its_transforms_just_fit(isa: str, geometry: str, limit: int, largest: int) -> None:
+    """Activations of 4 * 8191 after the transform, weights of 9 * 3640 or 4 * 8191; not used beyond."""
+    rng = np.random.default_rng([limit, largest])
+    channels, outputs = 8, 33
+    bound = np.full(channels, limit, np.int16)
+    kind, size, stride, padding = reference.GEOMETRIES[geometry]
+    signs = rng.choice([-1, 1], (outputs, channels, 1, 1)) * np.ones((size, size), np.int64)
+    signs[::3] *= rng.choice([-1, 1], signs[::3].shape)  # the others add up in the transform
+    layer = replace(
+        reference.random_layer(rng, geometry, magnitude(-bound, bound), outputs),
+        weight=(signs * largest).astype(np.int16),
+        bias=np.zeros(outputs, np.int32),
+        shift=np.full(outputs, 9, np.uint8),
+        low=np.full(outputs, -32767, np.int16),
+        high=np.full(outputs, 32767, np.int16),
+    )
+    assert (layer.kind, layer.stride, layer.padding) == (kind, stride, padding)
+    network = IntegerNetwork(-bound, bound, (layer,))
+    if layer_bound_of(network, 0) >= EXACT:  # then these weights on one channel
+        weight = layer.weight.copy()
+        weight[:, 1:] = 0
+        network = changed(network, 0, weight=weight)
+    check_network(network, "test")
+    engine = engine_c.Network(network, isa)
+    for height, width in ((2, 2), (6, 22), (5, 22), (6, 7)):
+        x = (rng.choice([-1, 1], (1, height, width, channels)) * limit).astype(np.int16)
+        x[:, ::2, 1::2] = -x[:, ::2, ::2][:, :, : x.shape[2] // 2]
+        assert np.array_equal(engine(x), reference.run(network, x)), (height, width)
+
+
 def random_analysis(
     rng: np.random.Generator, groups: int, size: int, dim: int, limit: int
 ) -> tuple[IntegerNetwork, CodeSearch]:
