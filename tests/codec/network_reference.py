@@ -19,7 +19,8 @@ from fsar_lab.codec.integer_network import (
 
 Array = NDArray[np.int64]
 GEOMETRIES = {"conv1": ("conv", 1, 1, 0), "conv3": ("conv", 3, 1, 1), "down": ("conv", 4, 2, 1),
-              "up": ("transposed", 4, 2, 1)}  # fmt: skip
+              "up": ("transposed", 4, 2, 1), "shuffle1": ("shuffle", 1, 1, 0),
+              "shuffle3": ("shuffle", 3, 1, 1)}  # fmt: skip
 
 
 def convolve(layer: Layer, x: Array) -> Array:
@@ -52,6 +53,11 @@ def run(network: IntegerNetwork, x: NDArray[Any]) -> Array:
         if layer.skip is not None:
             acc = acc + layer.skip_multiplier.astype(np.int64) * activations[layer.skip]
         y = np.clip((acc + half(layer.shift)) >> layer.shift.astype(np.int64), layer.low, layer.high)
+        if layer.kind == "shuffle":
+            large = np.empty((len(y), 2 * y.shape[1], 2 * y.shape[2], y.shape[3] // 4), np.int64)
+            for phase in range(4):
+                large[:, phase // 2 :: 2, phase % 2 :: 2] = y[..., phase::4]
+            y = large
         activations.append(y)
     return activations[-1]
 
@@ -146,7 +152,7 @@ def random_network(
                 rng, geometry, reaches[-1], outputs, skip, added, limit, int(rng.choice([9, 511, 9000]))
             )
         )
-        reaches.append(magnitude(layers[-1].low, layers[-1].high))
+        reaches.append(magnitude(*IntegerNetwork(low, high, tuple(layers)).activation_bounds(len(layers))))
     return IntegerNetwork(low, high, tuple(layers))
 
 

@@ -39,6 +39,8 @@ PLANS: dict[str, tuple[int, Plan]] = {
     "image": (3, [("down", 32, None), ("conv3", 32, None), ("conv1", 32, 1), ("conv1", 32, None)]),
     "image that is added": (3, [("down", 9, None), ("up", 3, 0)]),
     "up": (32, [("conv3", 32, None), ("conv1", 32, 0), ("up", 32, None), ("conv1", 6, None)]),
+    "shuffled": (32, [("conv3", 32, None), ("shuffle1", 128, None), ("shuffle3", 24, None)]),
+    "shuffled, odd": (7, [("shuffle3", 20, None), ("conv3", 5, 1), ("down", 7, 0)]),
     "up, odd": (5, [("up", 33, None), ("up", 3, None)]),
     "wide": (70, [("conv3", 65, None), ("conv3", 70, 0), ("down", 31, None), ("conv1", 64, None)]),
     "many skips": (8, [("conv1", 8, 0), ("conv3", 8, 0), ("conv1", 8, 1), ("conv3", 8, 2), ("conv1", 8, 0)]),
@@ -62,7 +64,7 @@ def sides(plan: Plan, rng: np.random.Generator) -> list[tuple[int, int]]:
     halvings = sum(geometry == "down" for geometry, *_ in plan)
     unit = 1 << halvings
     skips = any(skip is not None for *_, skip in plan)
-    odd = 0 if halvings and skips else unit - 1
+    odd = 0 if skips else unit - 1
     return [(unit, unit), (unit * 5 + odd, unit * 13), (unit * int(rng.integers(1, 8)), unit * 19 + odd)]
 
 
@@ -208,6 +210,7 @@ def test_search_at_the_bound(isa: str) -> None:
         (1, 4, 3, [("conv1", 6, None)]),
         (1, 5, 8, [("conv1", 8, 0)]),
         (4, 3, 2, [("conv3", 33, None), ("conv1", 20, None)]),
+        (1, 6, 9, [("shuffle1", 24, None)]),
     ],
 )
 def test_synthesis_is_its_definition(isa: str, groups: int, size: int, channels: int, plan: Plan) -> None:
@@ -215,7 +218,8 @@ def test_synthesis_is_its_definition(isa: str, groups: int, size: int, channels:
     network = reference.random_network(rng, channels, plan)
     last = network.layers[-1]
     low, high = last.low.copy(), last.high.copy()
-    low[1::2], high[1::2] = 0, np.minimum(high[1::2], 255)
+    scales = np.arange(len(low)) // (4 if last.kind == "shuffle" else 1) % 2 == 1
+    low[scales], high[scales] = 0, np.minimum(high[scales], 255)
     network = replace(network, layers=(*network.layers[:-1], replace(last, low=low, high=high)))
     values = rng.integers(-32768, 32768, (groups, size, channels)).astype(np.int16)
     table = CodeTable(values, network.low, network.high)
@@ -296,6 +300,8 @@ def ones(*shape: int, dtype: type[np.generic] = np.int16, value: int = 1) -> NDA
 HOSTILE: dict[str, tuple[int, dict[str, Any]]] = {
     "unknown kind": (0, {"kind": "dense"}),
     "weights of another layer": (0, {"weight": ones(6, 5, 3, 3)}),
+    "shuffle of 6": (0, {"kind": "shuffle"}),
+    "shuffle with a skip": (1, {"kind": "shuffle"}),
     "side 2": (0, {"weight": ones(6, 4, 2, 2)}),
     "stride 2": (0, {"stride": 2}),
     "float weights": (0, {"weight": ones(6, 4, 3, 3).astype(np.float32)}),
