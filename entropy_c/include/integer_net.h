@@ -37,9 +37,8 @@ extern "C" {
 /* cffi: begin (everything up to "cffi: end" is also read by the Python build) */
 
 #define EC_NET_MAX_LAYERS   64
-#define EC_NET_MAX_CHANNELS 4096 /* of an activation, and 4 times as many of a shuffled layer's convolution  \
-                                  */
-#define EC_NET_MAX_SIDE 1048576  /* 2^20: of any activation */
+#define EC_NET_MAX_CHANNELS 4096    /* of an activation; a shuffled layer's convolution has 4 times as many */
+#define EC_NET_MAX_SIDE     1048576 /* 2^20: of any activation */
 
 typedef enum ec_net_status {
     EC_NET_OK = 0,

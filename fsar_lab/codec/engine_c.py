@@ -26,6 +26,10 @@ _ERRORS: dict[int, tuple[type[Exception], str]] = {
     lib.EC_NET_ERR_INDEX: (SymbolRangeError, "an index is not below the size of the codebook"),
     lib.EC_NET_ERR_MEMORY: (MemoryError, "the network does not fit into memory"),
 }
+_C_TYPES = {  # by the one-letter code of the dtype, which is the fastest to ask for
+    np.dtype(dtype).char: ffi.typeof(f"{np.dtype(dtype).name}_t[]")
+    for dtype in (np.uint8, np.int16, np.uint16, np.int32)
+}
 _PER_THREAD = 4  # ranges of images: a thread that was held up leaves some of its share to the others
 
 
@@ -284,7 +288,7 @@ def _array(values: NDArray[Any], dtype: type[np.generic], ndim: int, what: str) 
 
 
 def _pointer(array: NDArray[Any]) -> Any:
-    return ffi.from_buffer(f"{array.dtype.name}_t[]", array)
+    return ffi.from_buffer(_C_TYPES[array.dtype.char], array)
 
 
 def _name(isa: str | None) -> Any:
