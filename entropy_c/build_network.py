@@ -11,6 +11,7 @@ from extension import extension
 SOURCES = [
     "check.c",
     "create.c",
+    "edges.c",
     "isa.c",
     "kernels_avx2.c",
     "kernels_avx2_vnni.c",

@@ -1,17 +1,5 @@
 /* Runs a network, image by image through all layers, so that activations stay in the cache. */
-#include "net.h"
-
-typedef struct ec_net_sides {
-    uint32_t height, width;
-} ec_net_sides;
-
-/* Where everything is in scratch, in bytes from its aligned beginning. */
-typedef struct ec_net_plan {
-    ec_net_sides sides[EC_NET_MAX_LAYERS + 1];
-    size_t slot[EC_NET_MAX_LAYERS + 1];
-    size_t turned, transformed, products;
-    size_t bytes;
-} ec_net_plan;
+#include "state.h"
 
 static int plan_sides(const ec_net *net, uint32_t height, uint32_t width, ec_net_sides *sides) {
     sides[0] = (ec_net_sides){height, width};
@@ -88,50 +76,24 @@ size_t ec_net_scratch(const ec_net *net, uint32_t height, uint32_t width) {
     return plan(net, height, width, &p) == EC_NET_OK ? p.bytes : 0;
 }
 
-/* The network on one image: the activations, from pixel (0, 0). */
-typedef struct ec_net_run_state {
-    const ec_net *net;
-    const ec_net_plan *plan;
-    uint8_t *scratch;
-} ec_net_state;
-
-static ptrdiff_t line_of(const ec_net_state *s, uint32_t a) {
-    return (ptrdiff_t)(s->plan->sides[a].width + 2) * s->net->activations[a].stride;
-}
-
-/* Row `y`, column `x` of an activation with its border, whose first pixel is (1, 1). */
-static int16_t *at(const ec_net_state *s, uint32_t a, ptrdiff_t y, ptrdiff_t x) {
-    const ec_net_activation *activation = s->net->activations + a;
-    int16_t *begin = (int16_t *)(s->scratch + s->plan->slot[activation->slot]);
-    return begin + y * line_of(s, a) + x * activation->stride;
-}
-
-static void clear_border(const ec_net_state *s, uint32_t a) {
-    const ec_net_sides sides = s->plan->sides[a];
-    const size_t pixel = s->net->activations[a].stride * sizeof(int16_t);
-    memset(at(s, a, 0, 0), 0, (sides.width + 3) * pixel);
-    for (ptrdiff_t y = 1; y < (ptrdiff_t)sides.height; y++) /* the last of a line and the next one's first */
-        memset(at(s, a, y, sides.width + 1), 0, 2 * pixel);
-    memset(at(s, a, sides.height, sides.width + 1), 0, (sides.width + 3) * pixel);
-}
-
 static void run_layer(const ec_net_state *s, uint32_t number) {
     const ec_net_step *step = s->net->steps + number;
     const ec_net_activation *in = s->net->activations + number, *out = in + 1;
     const ec_net_sides from = s->plan->sides[number];
-    clear_border(s, number + 1);
+    ec_net_clear_border(s, number + 1);
     for (uint32_t p = 0; p < step->passes; p++) {
         const ec_net_pass *pass = step->pass + p;
         const int is_winograd = pass->points != NULL && from.height % 2 == 0 && from.width % 2 == 0;
         const ec_net_job job = {
-            .in = at(s, number, pass->from_y, pass->from_x),
-            .out = at(s, number + 1, 1 + pass->to_y, 1 + pass->to_x),
-            .skip = step->skip < 0 ? NULL : at(s, (uint32_t)step->skip, 1 + pass->to_y, 1 + pass->to_x),
+            .in = ec_net_at(s, number, pass->from_y, pass->from_x),
+            .out = ec_net_at(s, number + 1, 1 + pass->to_y, 1 + pass->to_x),
+            .skip =
+                step->skip < 0 ? NULL : ec_net_at(s, (uint32_t)step->skip, 1 + pass->to_y, 1 + pass->to_x),
             .in_step = (ptrdiff_t)step->stride * in->stride,
-            .in_line = (ptrdiff_t)step->stride * line_of(s, number),
-            .window_line = line_of(s, number),
+            .in_line = (ptrdiff_t)step->stride * ec_net_line(s, number),
+            .window_line = ec_net_line(s, number),
             .out_step = (ptrdiff_t)step->spacing * out->stride,
-            .out_line = (ptrdiff_t)step->spacing * line_of(s, number + 1),
+            .out_line = (ptrdiff_t)step->spacing * ec_net_line(s, number + 1),
             .height = from.height / step->stride,
             .width = from.width / step->stride,
             .rows = pass->rows,
@@ -153,109 +115,12 @@ static ec_net_rows_job rows_job(const ec_net_state *s, const ec_net_rows *rows, 
     const uint32_t a = s->net->count;
     return (ec_net_rows_job){.rows = rows,
                              .group = group,
-                             .in = at(s, a, 1, 1) + (size_t)group * rows->dim,
+                             .in = ec_net_at(s, a, 1, 1) + (size_t)group * rows->dim,
                              .step = s->net->activations[a].stride,
-                             .line = line_of(s, a),
+                             .line = ec_net_line(s, a),
                              .height = s->plan->sides[a].height,
                              .width = s->plan->sides[a].width,
                              .turned = (int16_t *)(s->scratch + s->plan->turned)};
-}
-
-static void load_image(const ec_net_state *s, const uint8_t *image) {
-    const ec_net_activation *a = s->net->activations;
-    const ec_net_sides sides = s->plan->sides[0];
-    clear_border(s, 0);
-    for (ptrdiff_t y = 0; y < (ptrdiff_t)sides.height; y++) {
-        int16_t *to = at(s, 0, 1 + y, 1);
-        if (a->stride == a->channels) {
-            const size_t count = (size_t)sides.width * a->channels;
-            for (size_t i = 0; i < count; i++) to[i] = (int16_t)(2 * image[i] - 255);
-            image += count;
-            continue;
-        }
-        for (uint32_t x = 0; x < sides.width; x++, to += a->stride, image += a->channels) {
-            for (uint32_t c = 0; c < a->channels; c++) to[c] = (int16_t)(2 * image[c] - 255);
-            to[a->channels] = 0;
-        }
-    }
-}
-
-static int16_t clamped(int32_t x, int16_t low, int16_t high) {
-    return (int16_t)(x < low ? low : x > high ? high : x);
-}
-
-static void load_activations(const ec_net_state *s, const int16_t *in) {
-    const ec_net_activation *a = s->net->activations;
-    const ec_net_sides sides = s->plan->sides[0];
-    clear_border(s, 0);
-    for (ptrdiff_t y = 0; y < (ptrdiff_t)sides.height; y++) {
-        int16_t *to = at(s, 0, 1 + y, 1);
-        for (uint32_t x = 0; x < sides.width; x++, to += a->stride, in += a->channels) {
-            for (uint32_t c = 0; c < a->channels; c++)
-                to[c] = clamped(in[c], s->net->low[c], s->net->high[c]);
-            if (a->stride > a->channels) to[a->channels] = 0;
-        }
-    }
-}
-
-/* One pixel's sum over groups; indices are `pixels` apart. */
-static void sum_codes(const ec_net *net, const uint16_t *indices, size_t pixels, int16_t *to) {
-    enum { PIECE = 64 };
-    const uint32_t channels = net->activations[0].channels;
-    for (uint32_t begin = 0; begin < channels; begin += PIECE) {
-        const uint32_t count = channels - begin < PIECE ? channels - begin : PIECE;
-        int32_t sums[PIECE] = {0};
-        for (uint32_t g = 0; g < net->table_groups; g++) {
-            const size_t row = (size_t)g * net->table_size + indices[g * pixels];
-            const int16_t *values = net->table + row * channels + begin;
-            for (uint32_t c = 0; c < count; c++) sums[c] += values[c];
-        }
-        for (uint32_t c = 0; c < count; c++)
-            to[begin + c] = clamped(sums[c], net->low[begin + c], net->high[begin + c]);
-    }
-}
-
-static int load_codes(const ec_net_state *s, const uint16_t *indices) {
-    const ec_net *net = s->net;
-    const ec_net_activation *a = net->activations;
-    const ec_net_sides sides = s->plan->sides[0];
-    const size_t pixels = (size_t)sides.height * sides.width;
-    for (size_t i = 0; i < pixels * net->table_groups; i++)
-        if (indices[i] >= net->table_size) return EC_NET_ERR_INDEX;
-    clear_border(s, 0);
-    for (ptrdiff_t y = 0; y < (ptrdiff_t)sides.height; y++) {
-        int16_t *to = at(s, 0, 1 + y, 1);
-        for (uint32_t x = 0; x < sides.width; x++, to += a->stride, indices++) {
-            if (net->table_groups == 1)
-                memcpy(to, net->table + (size_t)*indices * a->channels, a->channels * sizeof *to);
-            else
-                sum_codes(net, indices, pixels, to);
-            if (a->stride > a->channels) to[a->channels] = 0;
-        }
-    }
-    return EC_NET_OK;
-}
-
-static void store_activations(const ec_net_state *s, int16_t *out) {
-    const ec_net_activation *a = s->net->activations + s->net->count;
-    const ec_net_sides sides = s->plan->sides[s->net->count];
-    for (ptrdiff_t y = 0; y < (ptrdiff_t)sides.height; y++)
-        for (ptrdiff_t x = 0; x < (ptrdiff_t)sides.width; x++, out += a->channels)
-            memcpy(out, at(s, s->net->count, 1 + y, 1 + x), a->channels * sizeof *out);
-}
-
-static void store_parameters(const ec_net_state *s, int16_t *logits, uint8_t *scales) {
-    const ec_net_activation *a = s->net->activations + s->net->count;
-    const ec_net_sides sides = s->plan->sides[s->net->count];
-    const size_t pixels = (size_t)sides.height * sides.width;
-    for (ptrdiff_t y = 0; y < (ptrdiff_t)sides.height; y++) {
-        const int16_t *from = at(s, s->net->count, 1 + y, 1);
-        for (uint32_t x = 0; x < sides.width; x++, logits++, scales++, from += a->stride)
-            for (uint32_t c = 0; c < a->channels; c += 2) {
-                logits[c / 2 * pixels] = from[c];
-                scales[c / 2 * pixels] = (uint8_t)from[c + 1];
-            }
-    }
 }
 
 static int begin(const ec_net *net, int form, uint32_t height, uint32_t width, void *scratch, size_t bytes,
@@ -287,9 +152,9 @@ int ec_net_run(const ec_net *net, const int16_t *in, size_t images, uint32_t hei
     const size_t taken = pixels_in(&p, 0) * net->activations[0].channels;
     const size_t given = pixels_in(&p, net->count) * net->activations[net->count].channels;
     for (size_t n = 0; n < images; n++, in += taken, out += given) {
-        load_activations(&s, in);
+        ec_net_load_activations(&s, in);
         run_layers(&s);
-        store_activations(&s, out);
+        ec_net_store_activations(&s, out);
     }
     return EC_NET_OK;
 }
@@ -301,7 +166,7 @@ int ec_net_analyse(const ec_net *net, const uint8_t *in, size_t images, uint32_t
     const int status = begin(net, FORM_ANALYSIS, height, width, scratch, bytes, &p, &s);
     if (status != EC_NET_OK) return status;
     for (size_t n = 0; n < images; n++, in += pixels_in(&p, 0) * net->activations[0].channels) {
-        load_image(&s, in);
+        ec_net_load_image(&s, in);
         run_layers(&s);
         for (uint32_t g = 0; g < net->search.groups; g++, indices += pixels_in(&p, net->count)) {
             ec_net_rows_job job = rows_job(&s, &net->search, g);
@@ -321,7 +186,7 @@ int ec_net_synthesise(const ec_net *net, const uint16_t *indices, size_t images,
     const uint32_t outputs = net->head.size > 0 ? net->head.size : net->activations[net->count].channels;
     const size_t given = pixels_in(&p, net->count) * (outputs / 2);
     for (size_t n = 0; n < images; n++, logits += given, scales += given) {
-        status = load_codes(&s, indices);
+        status = ec_net_load_codes(&s, indices);
         if (status != EC_NET_OK) return status;
         indices += pixels_in(&p, 0) * net->table_groups;
         run_layers(&s);
@@ -331,7 +196,7 @@ int ec_net_synthesise(const ec_net *net, const uint16_t *indices, size_t images,
             job.scales = scales;
             net->kernels->head(&job);
         } else
-            store_parameters(&s, logits, scales);
+            ec_net_store_parameters(&s, logits, scales);
     }
     return EC_NET_OK;
 }
