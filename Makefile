@@ -15,8 +15,8 @@ INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 BUILT := $(VENV)/.built
 
-C_SOURCES := $(wildcard setup.py entropy_c/*.py entropy_c/include/*.h entropy_c/src/*.c entropy_c/src/*.h entropy_c/src/*.inc)
-C_FORMATTED := $(wildcard $(addprefix entropy_c/,$(foreach d,include src tests fuzz bench,$(d)/*.c $(d)/*.h)))
+C_SOURCES := $(wildcard setup.py entropy_c/*.py entropy_c/include/*.h $(foreach d,src src/net,entropy_c/$(d)/*.c entropy_c/$(d)/*.h entropy_c/$(d)/*.inc))
+C_FORMATTED := $(wildcard $(addprefix entropy_c/,$(foreach d,include src src/net tests fuzz bench,$(d)/*.c $(d)/*.h)))
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ help:
 	@echo
 	@echo "  make doctor     check Python, venv, compiler and disk; print what to install if something is missing"
 	@echo "  make install    make $(VENV) with the pinned dependencies"
-	@echo "  make build      install, and build the C entropy coder"
+	@echo "  make build      install, and build the C extensions"
 	@echo "  make test-all   every test, test-c, and the C tests for 64-bit ARM where a cross compiler and qemu are"
 	@echo "  make test-c     the C tests, also under address and undefined-behaviour sanitizers"
 	@echo "  make fuzz       libFuzzer on the C library, FUZZ_SECONDS=60 (needs clang)   (make fuzz-long: an hour)"
@@ -127,7 +127,7 @@ type: $(INSTALLED)
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
-	rm -f fsar_lab/entropy/_*.so fsar_lab/entropy/_*.c $(BUILT)
+	rm -f fsar_lab/entropy/_*.so fsar_lab/entropy/_*.c fsar_lab/codec/_*.so fsar_lab/codec/_*.c $(BUILT)
 	@if [ -e entropy_c/Makefile ]; then $(MAKE) -C entropy_c clean; fi
 
 distclean: clean

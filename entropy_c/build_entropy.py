@@ -1,12 +1,12 @@
-"""Builds `fsar_lab.entropy._entropy_c` (cffi API mode, abi3). Run through setup.py from the root."""
+"""Builds `fsar_lab.entropy._entropy_c`; see extension.py."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-import cffi
-
-_SOURCE_FOLDER = Path(__file__).resolve().parent / "src"
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # setup.py runs this file, it does not import it
+from extension import extension
 
 SOURCES = [
     "coder.c",
@@ -37,27 +37,5 @@ SOURCES = [
     "tans.c",
     "tans_model.c",
 ]
-HEADERS = ["include/entropy_c.h", *(f"src/{path.name}" for path in sorted(_SOURCE_FOLDER.glob("*.[hi]*")))]
-# Portable code: no -march=native, no -ffast-math.
-FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden"]
 
-
-def declarations(header: str) -> str:
-    """The part of entropy_c.h that cffi can read: between the two markers."""
-    body = header.split("/* cffi: begin", 1)[1].split("*/", 1)[1]
-    return body.split("/* cffi: end", 1)[0]
-
-
-# setuptools wants paths relative to the working directory, which is the repository root.
-_HERE = Path(__file__).resolve().parent.name
-
-ffibuilder = cffi.FFI()
-ffibuilder.cdef(declarations((Path(__file__).resolve().parent / "include" / "entropy_c.h").read_text()))
-ffibuilder.set_source(
-    "fsar_lab.entropy._entropy_c",
-    '#include "entropy_c.h"',
-    sources=[f"{_HERE}/src/{name}" for name in SOURCES],
-    depends=[f"{_HERE}/{name}" for name in HEADERS],
-    include_dirs=[f"{_HERE}/include"],
-    extra_compile_args=FLAGS,
-)
+ffibuilder = extension("fsar_lab.entropy._entropy_c", "entropy_c.h", "src", SOURCES)

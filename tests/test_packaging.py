@@ -39,7 +39,8 @@ def test_import_loads_nothing_heavy(root: Path) -> None:
 
 
 def test_coding_side_does_not_import_torch(root: Path) -> None:
-    code = "import sys, fsar_lab.entropy, fsar_lab.baselines, fsar_lab.report; print(*sys.modules)"
+    modules = "fsar_lab.entropy, fsar_lab.codec.engine_c, fsar_lab.baselines, fsar_lab.report"
+    code = f"import sys, {modules}; print(*sys.modules)"
     loaded = {name.split(".")[0] for name in python(sys.executable, code, root).split()}
     assert not set(HEAVY) - {"numpy"} & loaded
 
@@ -83,6 +84,8 @@ ROUND_TRIP = """
     decoder = entropy.Decoder(encoder.finish(), 40)
     assert (decoder.pop_indexed(tables, index) == symbols).all()
     decoder.finish()
+    from fsar_lab.codec import engine_c
+    assert engine_c.isa("scalar") == "scalar"
     (row,) = baselines.measure(["webp"], rng.integers(0, 256, (2, 8, 8, 3), np.uint8))
     report.print_result({"baselines": [row]})
     print(fsar_lab.__version__, fsar_lab.__file__)
@@ -91,7 +94,8 @@ ROUND_TRIP = """
 
 def test_wheel_codes_without_torch(root: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    unwanted = shutil.ignore_patterns("*.so", "__pycache__", "*.o", "build", "*.egg-info", "_entropy_c.c")
+    made = ("*.so", "__pycache__", "*.o", "build", "*.egg-info", "_entropy_c.c", "_network_c.c")
+    unwanted = shutil.ignore_patterns(*made)
     for name in ("fsar_lab", "entropy_c", "conf", "tests"):  # the last two must stay out of the wheel
         shutil.copytree(root / name, source / name, ignore=unwanted)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
@@ -106,7 +110,7 @@ def test_wheel_codes_without_torch(root: Path, tmp_path: Path) -> None:
         str(tmp_path),
         str(source),
     ]
-    done = subprocess.run(build, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(build, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
     (wheel,) = tmp_path.glob("*.whl")
@@ -115,7 +119,8 @@ def test_wheel_codes_without_torch(root: Path, tmp_path: Path) -> None:
         names = opened.namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"fsar_lab"}
     assert "fsar_lab/py.typed" in names
-    assert any(name.endswith(".abi3.so") for name in names)
+    for module in ("entropy/_entropy_c", "codec/_network_c"):
+        assert f"fsar_lab/{module}.abi3.so" in names
     assert any(name.endswith("/LICENSE") for name in names)
 
     venv.create(tmp_path / "venv", with_pip=False)

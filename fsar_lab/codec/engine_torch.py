@@ -143,7 +143,8 @@ class _Step:
             acc = self._product(windows)
         if skip is not None:
             acc.addcmul_(skip, self.skip_multiplier)
-        return torch.clamp(acc.floor_(), self.low, self.high, out=acc)
+        out = torch.clamp(acc.floor_(), self.low, self.high, out=acc)
+        return _shuffle(out) if layer.kind == "shuffle" else out
 
     def _product(self, windows: Tensor) -> Tensor:
         """Windows [N, H, W, k] times the matrix, plus bias: [N, H, W, out]."""
@@ -185,6 +186,12 @@ def _interleave(product: Tensor) -> Tensor:
         for q in (0, 1):
             out[:, :, p, :, q] = product[:, p : p + h - 1, q : q + w - 1, 2 * p + q]
     return out.view(n, 2 * h - 2, 2 * w - 2, c)
+
+
+def _shuffle(x: Tensor) -> Tensor:
+    """[N, H, W, 4 C] -> [N, 2H, 2W, C]: channel 4 c + 2 p + q to pixel (2 y + p, 2 x + q) of channel c."""
+    n, h, w, c = x.shape
+    return x.view(n, h, w, c // 4, 2, 2).permute(0, 1, 4, 2, 5, 3).reshape(n, 2 * h, 2 * w, c // 4)
 
 
 class NetworkEngine:

@@ -24,7 +24,8 @@ from fsar_lab.errors import CodingError
 EXACT = 1 << 24  # integers below this, and their sums below this, are exact in float32
 MAX_ACTIVATION = (1 << 15) - 1  # activations fit int16
 MAX_SHIFT = 23
-KINDS = ("conv", "transposed")
+KINDS = ("conv", "transposed", "shuffle")
+ENLARGING = ("transposed", "shuffle")  # kinds whose output is twice as high and wide
 
 Array = NDArray[np.int64]
 
@@ -37,9 +38,12 @@ class NetworkError(CodingError):
 class Layer:
     """One convolution (or transposed convolution) with its requantisation.
 
+    A "shuffle" layer is a convolution to 4 C channels, clamped, of which channel 4 c + 2 p + q becomes pixel
+    (2 y + p, 2 x + q) of channel c, as in torch.nn.PixelShuffle. It has no skip.
+
     Attributes:
         name: as error messages call it.
-        kind: "conv" or "transposed" (4x4, stride 2, padding 1 only).
+        kind: "conv", "transposed" (4x4, stride 2, padding 1 only) or "shuffle" (1x1 or 3x3, stride 1).
         weight: int16 [out, in, k, k]; out[Y] takes weight[k] * a[Y * stride - padding + k] for "conv",
             out[y * stride - padding + k] receives weight[k] * a[y] for "transposed".
         bias: int32 [out], without the rounding half.
@@ -74,11 +78,12 @@ class IntegerNetwork:
 
     def activation_bounds(self, number: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """Bounds of activation `number` (0 = input, i = output of layer i - 1)."""
-        return (
-            (self.low, self.high)
-            if number == 0
-            else (self.layers[number - 1].low, self.layers[number - 1].high)
-        )
+        if number == 0:
+            return self.low, self.high
+        layer = self.layers[number - 1]
+        if layer.kind != "shuffle":
+            return layer.low, layer.high
+        return layer.low.reshape(-1, 4).min(1), layer.high.reshape(-1, 4).max(1)
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ def check_network(network: IntegerNetwork, what: str) -> None:
         inputs = magnitude(*network.activation_bounds(number))
         _check_layer(layer, len(inputs), name)
         halved = int(layer.stride == 2)  # _check_layer knows strides of 1 and 2 only
-        halvings.append(halvings[-1] + (-halved if layer.kind == "transposed" else halved))
+        halvings.append(halvings[-1] + (-1 if layer.kind in ENLARGING else halved))
         skip = None
         if layer.skip is not None:
             if not 0 <= layer.skip <= number:
@@ -180,11 +185,17 @@ def _check_layer(layer: Layer, inputs: int, name: str) -> None:
         raise NetworkError(f"{name} is of an unknown kind or its weights have the wrong type")
     outputs, channels, rows, columns = layer.weight.shape
     geometry = (rows, layer.stride, layer.padding)
-    known = [(4, 2, 1)] if layer.kind == "transposed" else [(1, 1, 0), (3, 1, 1), (4, 2, 1)]
+    known = {
+        "conv": [(1, 1, 0), (3, 1, 1), (4, 2, 1)],
+        "transposed": [(4, 2, 1)],
+        "shuffle": [(1, 1, 0), (3, 1, 1)],
+    }[layer.kind]
     if channels != inputs or rows != columns or geometry not in known:
         raise NetworkError(
             f"{name}: weights {layer.weight.shape} with (side, stride, padding) {geometry} do not fit"
         )
+    if layer.kind == "shuffle" and (outputs % 4 != 0 or layer.skip is not None):
+        raise NetworkError(f"{name}: a shuffled layer needs four outputs for each channel, and no skip")
     vectors = ((layer.bias, np.int32), (layer.shift, np.uint8), (layer.skip_multiplier, np.int32))
     if (
         any(v.shape != (outputs,) or v.dtype != dtype for v, dtype in vectors)

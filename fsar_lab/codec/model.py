@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from fsar_lab.codec import serialise
 from fsar_lab.codec.fields import damaged, integer, member
 from fsar_lab.codec.integer_network import (
+    ENLARGING,
     CodeSearch,
     CodeTable,
     IntegerNetwork,
@@ -83,9 +84,9 @@ class CodecModel:
         limit = np.full(3, INPUT_LIMIT, np.int16)
         if not np.array_equal(self.analysis.high, limit) or not np.array_equal(self.analysis.low, -limit):
             raise NetworkError("the analysis network does not take RGB images")
-        ups = [layer.stride for layer in self.synthesis.layers if layer.kind == "transposed"]
-        plain = [layer.stride for layer in self.synthesis.layers if layer.kind != "transposed"]
-        if any(layer.kind == "transposed" for layer in self.analysis.layers) or max(plain, default=1) > 1:
+        ups = [2 for layer in self.synthesis.layers if layer.kind in ENLARGING]
+        plain = [layer.stride for layer in self.synthesis.layers if layer.kind not in ENLARGING]
+        if any(layer.kind in ENLARGING for layer in self.analysis.layers) or max(plain, default=1) > 1:
             raise NetworkError("analysis must shrink and synthesis must enlarge")
         if int(np.prod(ups)) != self.factor or self.factor > 64:
             raise NetworkError("analysis and synthesis networks change the size by different factors")

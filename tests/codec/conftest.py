@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.sthq import STHQ
+
+sys.path.insert(0, str(Path(__file__).parent))  # network_reference
 
 WIDTH, GROUPS, K = 8, 2, 16
 

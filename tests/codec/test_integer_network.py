@@ -87,6 +87,22 @@ def test_layer_is_its_definition(kind: str, size: int, stride: int, padding: int
     assert np.array_equal(out.numpy().astype(np.int64), reference(layer, x, None))
 
 
+def test_shuffle_is_torch_pixel_shuffle() -> None:
+    layer = replace(make_layer("conv", 3, 8, 3, 1, 1, None), kind="shuffle")
+    bound = np.full(3, 500, np.int16)
+    network = IntegerNetwork(-bound, bound, (layer,))
+    check_network(network, "test")
+    x = RNG.integers(-500, 501, (2, 6, 4, 3))
+    convolved = torch.from_numpy(reference(replace(layer, kind="conv"), x, None)).permute(0, 3, 1, 2)
+    wanted = torch.nn.functional.pixel_shuffle(convolved, 2).permute(0, 2, 3, 1)
+    out = NetworkEngine(network, CPU, torch.float32)(torch.from_numpy(x).float())
+    assert torch.equal(out.long(), wanted)
+    low, high = network.activation_bounds(1)
+    assert low.shape == (2,) and low[0] == layer.low[:4].min() and high[1] == layer.high[4:].max()
+    with pytest.raises(NetworkError, match="four outputs"):
+        check_network(replace(network, layers=(make_layer("shuffle", 3, 6, 3, 1, 1, None),)), "test")
+
+
 def test_skip_is_added_before_the_shift() -> None:
     layers = (make_layer("conv", 4, 6, 3, 1, 1, None), make_layer("conv", 6, 4, 1, 1, 0, 0))
     bound = np.full(4, 300, np.int16)
