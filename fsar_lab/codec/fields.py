@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,3 +57,27 @@ def tensor(tensors: Tensors, name: str, dtype: type[np.generic], dimensions: int
     if value is None or value.dtype != np.dtype(dtype) or value.ndim != dimensions or value.size == 0:
         raise damaged(f"tensor {name} is missing, empty or of another type")
     return np.ascontiguousarray(value)
+
+
+def deflate(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """16-bit integers as a plane of low bytes and one of high bytes (little-endian), deflated."""
+    assert values.dtype.itemsize == 2
+    planes = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).view(np.uint8)
+    return np.frombuffer(zlib.compress(planes.reshape(-1, 2).T.tobytes(), 9), np.uint8)
+
+
+def inflate(
+    tensors: Tensors, name: str, dtype: type[np.int16] | type[np.uint16], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """What `deflate` was given; never more memory than `shape` implies, which the caller has bounded."""
+    count = math.prod(shape)
+    stream = zlib.decompressobj()
+    try:
+        data = stream.decompress(tensor(tensors, name, np.uint8, 1).tobytes(), 2 * count + 1)
+    except zlib.error as error:
+        raise damaged(f"tensor {name} does not inflate") from error
+    if len(data) != 2 * count or not stream.eof or stream.unused_data:
+        raise damaged(f"tensor {name} does not inflate to the size that its description implies")
+    planes = np.frombuffer(data, np.uint8).reshape(2, count)
+    pairs = np.ascontiguousarray(planes.T).view("<u2").reshape(shape)
+    return pairs.astype(np.uint16).view(dtype)

@@ -1,0 +1,139 @@
+"""Contexts merged into few tables, and the tables as a product of thin integer matrices.
+
+Three steps. Contexts whose distributions are alike share a table (`entropy.merge_contexts`), weighted by how
+often they occur. The tables are then fitted anew: to what the images say about all contexts of a table
+together, with the trained network's distributions as a prior, by logits of low rank. (Fewer free numbers also
+learn better from the images than a histogram for each table.) At last both factors are rounded to integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsar_lab import entropy
+from fsar_lab.errors import ExportError
+
+MAX_TABLES = 8192  # 256 symbols: 4.6 MB held for coding
+RANK = 24
+PRIOR_STRENGTH = 300.0  # of a table: the network's distribution counts like so many symbols seen
+FIT_STEPS = 200
+FIT_RATE = 0.03
+FEATURE_STEP = 0.5  # nats along an orthonormal direction: rounding costs 0.0002 nats a symbol for K = 256
+
+
+@dataclass(frozen=True)
+class Compact:
+    """Tables T of rank r for C contexts; what each is stands in `codec.prior.PriorTables`.
+
+    Attributes:
+        features: int16 [T, r]. basis: int16 [r, K]. bias: int32 [K].
+        context_map: uint16 [C].
+        merge_loss_ppm: divergence of the contexts' distributions from their merged table's, in millionths
+            of their entropy, before fitting.
+    """
+
+    features: NDArray[np.int16]
+    basis: NDArray[np.int16]
+    bias: NDArray[np.int32]
+    context_map: NDArray[np.uint16]
+    merge_loss_ppm: int
+
+
+def compact_tables(
+    counts: NDArray[np.uint32],
+    contexts: NDArray[np.int64],
+    symbols: NDArray[np.integer],
+    loss_ppm: int,
+    fraction_bits: int,
+) -> Compact:
+    """Few tables for many contexts.
+
+    Args:
+        counts: uint32 [C, K], the trained distribution of every context.
+        contexts, symbols: training symbols and the context of each, of any but the same shape.
+        loss_ppm: what merging may lose, in millionths of the entropy; more where that asks for more than
+            MAX_TABLES tables.
+        fraction_bits: fractional bits of a logit (to base 2) in the integer product.
+
+    Raises:
+        ExportError: factors too large for int16.
+    """
+    size = counts.shape[1]
+    occurrences = np.bincount(contexts.ravel(), minlength=len(counts)).astype(np.uint64)
+    merged = entropy.merge_contexts(counts, occurrences, loss_ppm, MAX_TABLES)
+    table = merged.context_map[contexts.ravel()].astype(np.int64)
+    seen = np.bincount(table * size + symbols.ravel(), minlength=merged.counts.size)
+    trained = merged.counts / merged.counts[0].sum()
+    weights = seen.reshape(trained.shape) + PRIOR_STRENGTH * trained
+    features, basis, bias = _fit(weights, trained, min(RANK, size))
+    return Compact(*_rounded(features, basis, bias, fraction_bits), _as_uint16(merged), merged.loss_ppm)
+
+
+def _as_uint16(merged: entropy.Merged) -> NDArray[np.uint16]:
+    assert len(merged.counts) <= MAX_TABLES
+    result: NDArray[np.uint16] = merged.context_map.astype(np.uint16)
+    return result
+
+
+Factors = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _fit(weights: NDArray[np.float64], trained: NDArray[np.float64], rank: int) -> Factors:
+    """Features [T, r], basis [r, K] and bias [K] whose softmax codes `weights` [T, K] with fewest nats.
+
+    Starts from the weighted principal components of the trained logits.
+    """
+    import torch
+
+    logits = np.log(trained)
+    logits -= logits.mean(1, keepdims=True)
+    share = weights / weights.sum()
+    rows, columns = share.sum(1, keepdims=True), share.sum(0, keepdims=True)
+    mean = (rows * logits).sum(0)
+    centred = (logits - mean) * np.sqrt(rows * columns)
+    # The smaller Gram matrix has the same right singular vectors and is quick to decompose.
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    start = vectors[:, ::-1][:, :rank]
+    scores = (centred @ start) / np.sqrt(rows)
+    spread = np.sqrt((scores**2).mean(0)) + 1e-9
+    target = torch.from_numpy(share).float()
+    parameters = [
+        torch.from_numpy(np.ascontiguousarray(part)).float().requires_grad_()
+        for part in (scores / spread, (start / np.sqrt(columns.T)).T * spread[:, None], mean)
+    ]
+    features, basis, bias = parameters
+    optimizer = torch.optim.Adam(parameters, lr=FIT_RATE)
+    with torch.enable_grad():
+        for step in range(FIT_STEPS):
+            optimizer.param_groups[0]["lr"] = FIT_RATE * (1 - step / FIT_STEPS)
+            optimizer.zero_grad()
+            cost = -(target * torch.log_softmax(features @ basis + bias, 1)).sum()
+            cost.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return tuple(part.detach().double().numpy() for part in parameters)  # type: ignore[return-value]
+
+
+def _rounded(
+    features: NDArray[np.float64], basis: NDArray[np.float64], bias: NDArray[np.float64], fraction_bits: int
+) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int32]]:
+    """The factors as integers whose product has logits to base 2 with so many fractional bits.
+
+    The basis is made orthonormal first, so that one step of any feature costs the same.
+    """
+    centred = basis - basis.mean(1, keepdims=True)  # a constant in a row of logits changes nothing
+    product = features @ centred
+    _, vectors = np.linalg.eigh(product.T @ product)
+    directions = vectors[:, ::-1][:, : len(basis)].T
+    along = features @ (centred @ directions.T)
+    unit = FEATURE_STEP / np.log(2) * (1 << fraction_bits)
+    whole = np.rint(along / FEATURE_STEP), np.rint(directions * unit)
+    fixed_bias = np.rint((bias - bias.mean()) / np.log(2) * (1 << fraction_bits))
+    if (
+        not all(np.isfinite(part).all() for part in (*whole, fixed_bias))
+        or max(float(np.abs(part).max()) for part in whole) > 32767
+    ):
+        raise ExportError("the prior's tables do not fit 16-bit factors; train with another seed")
+    return whole[0].astype(np.int16), whole[1].astype(np.int16), fixed_bias.astype(np.int32)
