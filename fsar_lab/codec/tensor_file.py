@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,10 @@ def read(path: str | Path) -> tuple[dict[str, str], Tensors]:
         DamagedStreamError: anything but a safetensors file of integers within the caps above.
     """
     with Path(path).open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise damaged(f"more than {MAX_FILE_BYTES >> 20} MB")
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_FILE_BYTES:
+            raise damaged(f"more than {MAX_FILE_BYTES >> 20} MB")
+        data = file.read(size)
     if len(data) < 8:
         raise damaged("shorter than its header")
     length = int.from_bytes(data[:8], "little")
