@@ -21,7 +21,7 @@ from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.tables import latents
 
-STATISTICS_SYMBOLS = 1 << 23  # latents in which contexts are counted, at most: 32,768 images of 256
+STATISTICS_SYMBOLS = 1 << 24  # latents in which contexts are counted, at most: 65,536 images of 256
 STATISTICS_REPEATS = 2  # of every training image, at most: with another crop or flip
 VALIDATION_SAMPLES = 1 << 22  # sub-pixels that are coded for the figures, at most: 1,365 images of 32x32
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fsar_lab.errors import DamagedStreamError
 
 Tensors = Mapping[str, NDArray[Any]]
+MAX_VALUES = 1 << 23  # of one deflated tensor, whatever its description claims
 
 
 def damaged(what: str) -> DamagedStreamError:
@@ -49,11 +50,19 @@ def triples(value: object, limit: int, what: str) -> tuple[tuple[int, int, int],
     return tuple((entry[0], entry[1], entry[2]) for entry in value)
 
 
+def shape(fields: object, dimensions: int) -> tuple[int, ...]:
+    """`fields["shape"]`: positive integers, of a product that may be inflated."""
+    value = member(fields, "shape", list)
+    if len(value) != dimensions or any(type(side) is not int or not 0 < side <= MAX_VALUES for side in value):
+        raise damaged(f"a shape that is not that of a tensor of {dimensions} dimensions")
+    if math.prod(value) > MAX_VALUES:
+        raise damaged(f"a shape of more than {MAX_VALUES:,} values")
+    return tuple(value)
+
+
 def tensor(tensors: Tensors, name: str, dtype: type[np.generic], dimensions: int) -> NDArray[Any]:
-    """The tensor `name`, of that type and number of dimensions; int8 is accepted where int16 is meant."""
+    """The tensor `name`, of that type and number of dimensions."""
     value = tensors.get(name)
-    if value is not None and value.dtype == np.int8 and dtype is np.int16:
-        value = value.astype(np.int16)
     if value is None or value.dtype != np.dtype(dtype) or value.ndim != dimensions or value.size == 0:
         raise damaged(f"tensor {name} is missing, empty or of another type")
     return np.ascontiguousarray(value)

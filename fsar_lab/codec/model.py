@@ -105,11 +105,11 @@ class CodecModel:
     def _describe(self, pack: serialise.Pack) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The JSON description and the tensors of all that decides a bit; `pack` stores the large ones."""
         tensors: dict[str, NDArray[Any]] = {}
-        serialise.put_codes(self.search, self.table, tensors)
         description = {
             "format": FORMAT,
-            "analysis": serialise.put_network(self.analysis, "analysis", tensors),
-            "synthesis": serialise.put_network(self.synthesis, "synthesis", tensors),
+            **serialise.put_codes(self.search, self.table, tensors, pack),
+            "analysis": serialise.put_network(self.analysis, "analysis", tensors, pack),
+            "synthesis": serialise.put_network(self.synthesis, "synthesis", tensors, pack),
             "prior": serialise.put_prior(self.prior, tensors, pack),
             "pixels": serialise.put_pixels(self.pixels, tensors, pack),
         }
@@ -152,7 +152,7 @@ class CodecModel:
         """
         metadata, tensors = tensor_file.read(path)
         description = _parse(metadata.get(KEY))
-        search, table = serialise.get_codes(tensors)
+        search, table = serialise.get_codes(description, tensors)
         model = CodecModel(
             analysis=serialise.get_network(description.get("analysis"), "analysis", tensors),
             search=search,

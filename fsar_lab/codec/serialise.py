@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fsar_lab.codec.fields import Tensors, damaged, deflate, inflate, integer, member, tensor, triples
+from fsar_lab.codec.fields import (
+    MAX_VALUES,
+    Tensors,
+    damaged,
+    deflate,
+    inflate,
+    integer,
+    member,
+    shape,
+    tensor,
+    triples,
+)
 from fsar_lab.codec.integer_network import KINDS, CodeSearch, CodeTable, IntegerNetwork, Layer
 from fsar_lab.codec.prior import (
     MAX_CONTEXTS,
@@ -27,18 +39,15 @@ MAX_LAYERS = 256
 MAX_TAPS = 12
 
 
-def _compact(weight: NDArray[np.int16]) -> NDArray[Any]:
-    """As int8 where that holds the values."""
-    return weight.astype(np.int8) if np.abs(weight.astype(np.int32)).max() <= 127 else weight
-
-
-def put_network(network: IntegerNetwork, name: str, tensors: dict[str, NDArray[Any]]) -> Json:
+def put_network(
+    network: IntegerNetwork, name: str, tensors: dict[str, NDArray[Any]], pack: Pack = deflate
+) -> Json:
     """Add a network's tensors under `name`; returns its description."""
     tensors[f"{name}.low"], tensors[f"{name}.high"] = network.low, network.high
     layers = []
     for number, layer in enumerate(network.layers):
         prefix = f"{name}.{number}"
-        tensors[f"{prefix}.weight"] = _compact(layer.weight)
+        tensors[f"{prefix}.weight"] = pack(layer.weight)
         for field in ("bias", "shift", "low", "high"):
             tensors[f"{prefix}.{field}"] = getattr(layer, field)
         description: Json = {
@@ -46,6 +55,7 @@ def put_network(network: IntegerNetwork, name: str, tensors: dict[str, NDArray[A
             "kind": layer.kind,
             "stride": layer.stride,
             "padding": layer.padding,
+            "shape": list(layer.weight.shape),
         }
         if layer.skip is not None:
             description["skip"] = layer.skip
@@ -59,9 +69,13 @@ def get_network(description: object, name: str, tensors: Tensors) -> IntegerNetw
     entries = member(description, "layers", list)
     if not 1 <= len(entries) <= MAX_LAYERS:
         raise damaged(f"{name} has {len(entries)} layers")
-    layers = []
+    layers, weights = [], 0
     for number, entry in enumerate(entries):
         prefix = f"{name}.{number}"
+        sides = shape(entry, 4)
+        weights += math.prod(sides)
+        if weights > MAX_VALUES:
+            raise damaged(f"{name} has more than {MAX_VALUES:,} weights")
         kind = member(entry, "kind", str)
         if kind not in KINDS:
             raise damaged(f"layer {prefix} is of an unknown kind")
@@ -73,7 +87,7 @@ def get_network(description: object, name: str, tensors: Tensors) -> IntegerNetw
         layer = Layer(
             name=member(entry, "name", str),
             kind=kind,
-            weight=tensor(tensors, f"{prefix}.weight", np.int16, 4),
+            weight=inflate(tensors, f"{prefix}.weight", np.int16, sides),
             bias=bias,
             shift=tensor(tensors, f"{prefix}.shift", np.uint8, 1),
             low=tensor(tensors, f"{prefix}.low", np.int16, 1),
@@ -88,19 +102,25 @@ def get_network(description: object, name: str, tensors: Tensors) -> IntegerNetw
     return IntegerNetwork(low, high, tuple(layers))
 
 
-def put_codes(search: CodeSearch, table: CodeTable, tensors: dict[str, NDArray[Any]]) -> None:
+def put_codes(
+    search: CodeSearch, table: CodeTable, tensors: dict[str, NDArray[Any]], pack: Pack = deflate
+) -> Json:
     """Add the codeword search and the code table."""
-    tensors["search.weight"], tensors["search.bias"] = search.weight, search.bias
-    tensors["codes.values"], tensors["codes.low"], tensors["codes.high"] = table.values, table.low, table.high
-
-
-def get_codes(tensors: Tensors) -> tuple[CodeSearch, CodeTable]:
-    """The codeword search and the code table; still to be checked."""
-    search = CodeSearch(
-        tensor(tensors, "search.weight", np.int16, 3), tensor(tensors, "search.bias", np.int32, 2)
+    tensors["search.weight"], tensors["search.bias"] = pack(search.weight), search.bias
+    tensors["codes.values"], tensors["codes.low"], tensors["codes.high"] = (
+        pack(table.values),
+        table.low,
+        table.high,
     )
+    return {"search": {"shape": list(search.weight.shape)}, "codes": {"shape": list(table.values.shape)}}
+
+
+def get_codes(description: Json, tensors: Tensors) -> tuple[CodeSearch, CodeTable]:
+    """The codeword search and the code table; still to be checked."""
+    weight = inflate(tensors, "search.weight", np.int16, shape(description.get("search"), 3))
+    values = inflate(tensors, "codes.values", np.int16, shape(description.get("codes"), 3))
     low, high = (tensor(tensors, f"codes.{bound}", np.int16, 1) for bound in ("low", "high"))
-    return search, CodeTable(tensor(tensors, "codes.values", np.int16, 3), low, high)
+    return CodeSearch(weight, tensor(tensors, "search.bias", np.int32, 2)), CodeTable(values, low, high)
 
 
 def put_prior(prior: PriorTables, tensors: dict[str, NDArray[Any]], pack: Pack = deflate) -> Json:

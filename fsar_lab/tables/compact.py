@@ -1,9 +1,10 @@
 """Contexts merged into few tables, and the tables as a product of thin integer matrices.
 
-Three steps. Contexts whose distributions are alike share a table (`entropy.merge_contexts`), weighted by how
-often they occur. The tables are then fitted anew: to what the images say about all contexts of a table
-together, with the trained network's distributions as a prior, by logits of low rank. (Fewer free numbers also
-learn better from the images than a histogram for each table.) At last both factors are rounded to integers.
+Contexts whose distributions are alike share a table (`entropy.merge_contexts`), weighted by how often they
+occur. The tables are then fitted anew: to what the images say about all contexts of a table together, with
+the trained network's distributions as a prior, by logits of low rank. (Few free numbers also learn better
+from the images than a histogram for each table.) Then every context goes to the table that suits it best,
+of all, and the fit is repeated. The factors are rounded to integers whenever they were fitted.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from numpy.typing import NDArray
 from fsar_lab import entropy
 from fsar_lab.errors import ExportError
 
-MAX_TABLES = 8192  # 256 symbols: 4.6 MB held for coding
+MAX_TABLES = 10240  # of 256 symbols: 5.7 MB held for coding
 RANK = 24
-PRIOR_STRENGTH = 300.0  # of a table: the network's distribution counts like so many symbols seen
+STRENGTH = 3000.0  # the network's distribution counts like so many symbols seen in a table, or in a context
+ROUNDS = 1  # of moving contexts and fitting again
+CHUNK_CONTEXTS = 4096
 FIT_STEPS = 200
 FIT_RATE = 0.03
 FEATURE_STEP = 0.5  # nats along an orthonormal direction: rounding costs 0.0002 nats a symbol for K = 256
+
+
+Factors = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+IntegerFactors = tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -64,21 +71,48 @@ def compact_tables(
     size = counts.shape[1]
     occurrences = np.bincount(contexts.ravel(), minlength=len(counts)).astype(np.uint64)
     merged = entropy.merge_contexts(counts, occurrences, loss_ppm, MAX_TABLES)
-    table = merged.context_map[contexts.ravel()].astype(np.int64)
-    seen = np.bincount(table * size + symbols.ravel(), minlength=merged.counts.size)
-    trained = merged.counts / merged.counts[0].sum()
-    weights = seen.reshape(trained.shape) + PRIOR_STRENGTH * trained
-    features, basis, bias = _fit(weights, trained, min(RANK, size))
-    return Compact(*_rounded(features, basis, bias, fraction_bits), _as_uint16(merged), merged.loss_ppm)
+    flat = np.bincount(contexts.ravel() * size + symbols.ravel(), minlength=counts.size)
+    seen = flat.reshape(counts.shape).astype(np.float32)
+    trained = counts.astype(np.float32) / np.float32(counts[0].sum())
+    # A context that never occurred still has a say in a table of its own.
+    weighted = trained * (occurrences[:, None] + np.float32(1e-3)).astype(np.float32)
+    table = merged.context_map.astype(np.int64)
+    for number in range(ROUNDS + 1):
+        mean = _sums(weighted, table)
+        mean = np.maximum(mean / mean.sum(1, keepdims=True), 2.0**-24)
+        factors = _rounded(*_fit(_sums(seen, table) + STRENGTH * mean, mean, min(RANK, size)), fraction_bits)
+        if number < ROUNDS:
+            table = _best_tables(seen + np.float32(STRENGTH) * trained, factors, fraction_bits)
+    features, basis, bias = factors
+    return Compact(features, basis, bias, table.astype(np.uint16), merged.loss_ppm)
 
 
-def _as_uint16(merged: entropy.Merged) -> NDArray[np.uint16]:
-    assert len(merged.counts) <= MAX_TABLES
-    result: NDArray[np.uint16] = merged.context_map.astype(np.uint16)
+def _sums(rows: NDArray[np.float32], table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sums of the contexts' rows [C, K] by table: [T, K]; every table must have a context."""
+    order = np.argsort(table, kind="stable")
+    starts = np.searchsorted(table[order], np.arange(table.max() + 1))
+    result: NDArray[np.float64] = np.add.reduceat(rows[order], starts, axis=0).astype(np.float64)
     return result
 
 
-Factors = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+def _best_tables(
+    weights: NDArray[np.float32], factors: IntegerFactors, fraction_bits: int
+) -> NDArray[np.int64]:
+    """The table that codes each context's symbols, `weights` [C, K], with fewest bits: int64 [C].
+
+    Tables that nobody takes drop out of the numbering. In logits of low rank a pair takes r products, not K.
+    """
+    nat = np.float32(np.log(2) / (1 << fraction_bits))
+    features, basis, bias = (part.astype(np.float32) for part in factors)
+    logits = (features @ basis + bias) * nat
+    total = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
+    best = np.empty(len(weights), np.int64)
+    for start in range(0, len(weights), CHUNK_CONTEXTS):
+        part = weights[start : start + CHUNK_CONTEXTS]
+        gain = (part @ basis.T * nat) @ features.T - part.sum(1, keepdims=True) * total
+        best[start : start + CHUNK_CONTEXTS] = gain.argmax(1)
+    renumbered: NDArray[np.int64] = np.unique(best, return_inverse=True)[1].reshape(-1)
+    return renumbered
 
 
 def _fit(weights: NDArray[np.float64], trained: NDArray[np.float64], rank: int) -> Factors:
@@ -118,7 +152,7 @@ def _fit(weights: NDArray[np.float64], trained: NDArray[np.float64], rank: int) 
 
 def _rounded(
     features: NDArray[np.float64], basis: NDArray[np.float64], bias: NDArray[np.float64], fraction_bits: int
-) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int32]]:
+) -> IntegerFactors:
     """The factors as integers whose product has logits to base 2 with so many fractional bits.
 
     The basis is made orthonormal first, so that one step of any feature costs the same.

@@ -18,6 +18,7 @@ from fsar_lab.codec.fields import deflate, inflate
 from fsar_lab.codec.model import KEY, CodecModel
 from fsar_lab.errors import DamagedStreamError, UnsupportedVersionError
 
+LARGE = json.dumps({"format": 2, "search": {"shape": [1 << 20, 1 << 20, 1]}})
 REFUSED = (DamagedStreamError, UnsupportedVersionError)
 
 
@@ -88,7 +89,8 @@ def refuse(tmp_path: Path) -> Callable[..., None]:
         (pack({"__metadata__": {KEY: "[" * 10_000}}), "nested too deeply"),
         (pack({"__metadata__": {KEY: '{"format": 1e999}'}}), "'format'"),
         (pack({"__metadata__": {KEY: '{"format": 99}'}}), "update"),
-        (pack({"__metadata__": {KEY: '{"format": 2}'}}), "tensor search.weight is missing"),
+        (pack({"__metadata__": {KEY: '{"format": 2}'}}), "no list 'shape'"),
+        (pack({"__metadata__": {KEY: LARGE}}), "a shape of more than 8,388,608 values"),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else "",
 )
