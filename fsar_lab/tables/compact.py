@@ -20,11 +20,11 @@ from fsar_lab.errors import ExportError
 MAX_TABLES = 10240  # of 256 symbols: 5.7 MB held for coding
 RANK = 24
 STRENGTH = 3000.0  # the network's distribution counts like so many symbols seen in a table, or in a context
-ROUNDS = 1  # of moving contexts and fitting again
+ROUNDS = 2  # of moving contexts and fitting again
 CHUNK_CONTEXTS = 4096
 FIT_STEPS = 200
 FIT_RATE = 0.03
-FEATURE_STEP = 0.5  # nats along an orthonormal direction: rounding costs 0.0002 nats a symbol for K = 256
+FEATURE_STEP = 0.65  # nats along an orthonormal direction: rounding costs 0.0017 nats a symbol for K = 256
 
 
 Factors = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
