@@ -25,7 +25,7 @@ ROUNDS = 2  # of moving contexts and fitting again
 CHUNK_CONTEXTS = 4096
 FIT_STEPS = 200
 FIT_RATE = 0.03
-FEATURE_STEP = 0.65  # nats along an orthonormal direction: rounding costs 0.0017 nats a symbol for K = 256
+LOGIT_STEP = 0.2  # nats: features are rounded so that a logit moves as if rounded to multiples of this
 
 
 Factors = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -164,8 +164,10 @@ def _rounded(
     _, vectors = np.linalg.eigh(product.T @ product)
     directions = vectors[:, ::-1][:, : len(basis)].T
     along = features @ (centred @ directions.T)
-    unit = FEATURE_STEP / np.log(2) * (1 << fraction_bits)
-    whole = np.rint(along / FEATURE_STEP), np.rint(directions * unit)
+    # Rank many errors reach each of the K logits; a step of one nat still lets any direction fit 16 bits.
+    step = min(1.0, LOGIT_STEP * np.sqrt(basis.shape[1] / len(basis)))
+    unit = step / np.log(2) * (1 << fraction_bits)
+    whole = np.rint(along / step), np.rint(directions * unit)
     fixed_bias = np.rint((bias - bias.mean()) / np.log(2) * (1 << fraction_bits))
     if (
         not all(np.isfinite(part).all() for part in (*whole, fixed_bias))
