@@ -1,6 +1,13 @@
-"""A trained compressor to an integer-only codec: `python -m fsar_lab.export run=DIRECTORY`.
+"""A trained compressor to an integer-only codec: `python -m fsar_lab.export run=DIRECTORY [out=FILE]`.
 
-Training exports by itself; the command does it again for a finished run, e.g. with a newer fsar_lab.
+Training exports by itself. The command does it again for a run, e.g. with a newer fsar_lab, or for one that
+is still training: then from its last checkpoint. It counts contexts in training images, merges the prior's
+tables, turns the networks into integers, codes validation images with the result and prints what that cost.
+
+  python -m fsar_lab.export run=outputs/fsar-1a2b3c4d    writes codec.fsarm there
+  python -m fsar_lab.export run=outputs/fsar-1a2b3c4d out=small.fsarm
+
+The file is all that coding needs: `fsar_lab.Codec.load(FILE)`. docs/FORMAT-bundle.md specifies it.
 """
 
 from __future__ import annotations
@@ -21,7 +28,7 @@ from fsar_lab.codec.engine_torch import Analysis
 from fsar_lab.codec.estimate import pixel_bits
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.codec.prior import PriorTables
+from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables, uniform_tables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
 from fsar_lab.errors import ConfigError, ExportError
@@ -31,19 +38,27 @@ from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.tables import latents, pixels
+from fsar_lab.tables.compact import compact_tables
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
+MERGE_LOSS_PPM = (
+    5000  # of the latents' entropy, what merging contexts may lose before the tables are fitted anew
+)
 FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
 T = TypeVar("T")
 
 
-def export(compressor: Compressor, calibration: Tensor, facts: dict[str, Any]) -> CodecModel:
+def export(
+    compressor: Compressor, calibration: Tensor, facts: dict[str, Any], statistics: Tensor | None = None
+) -> CodecModel:
     """Make the integer model of a trained compressor.
 
     Args:
         compressor: trained; it is left as it is.
         calibration: uint8 [n, 3, H, W], training images from which activation ranges are taken.
         facts: plain data about training, stored in the file.
+        statistics: uint8 [n, 3, H, W], training images in which the prior's contexts are counted, the more
+            the better; None takes those of the calibration.
 
     Raises:
         ExportError: something has no exact integer counterpart; the message names it.
@@ -55,6 +70,7 @@ def export(compressor: Compressor, calibration: Tensor, facts: dict[str, Any]) -
     with torch.no_grad():
         analysis, search = _first(lambda options: _analysis(model, calibration, options))
         indices = _indices(analysis, search, calibration)
+        seen = indices if statistics is None else _indices(analysis, search, statistics)
         outputs = _outputs(coder)
         table, synthesis = _first(
             lambda options: quantise_synthesis(
@@ -68,7 +84,7 @@ def export(compressor: Compressor, calibration: Tensor, facts: dict[str, Any]) -
         search=search,
         table=table,
         synthesis=synthesis,
-        prior=prior_tables(model),
+        prior=prior_tables(model, seen.numpy()),
         pixels=pixel_tables(coder),
         facts=facts,
     )
@@ -106,17 +122,26 @@ def _outputs(coder: Gaussian) -> tuple[Output, Output]:
     return Output(unit, zero, -half, half - 1), Output(step, config.log_scale_min, 0, config.num_scales - 1)
 
 
-def prior_tables(model: Compressor) -> PriorTables:
-    """The prior's integer tables; one uniform table per group where the prior has no context."""
+def prior_tables(model: Compressor, indices: NDArray[np.int64]) -> PriorTables:
+    """The prior's integer tables; one uniform table where the prior has no context.
+
+    Args:
+        model: whose prior it is.
+        indices: int64 [n, G, h, w] of training images.
+    """
     groups, size = model.quantizer.groups, model.quantizer.codebook_size
+    offsets = model.prior.offsets
     if isinstance(model.prior, FSAR):
         counts = latents.fsar_counts(model.prior, model.quantizer.codebooks)
-        return PriorTables(counts, latents.BITS, groups, size, model.prior.offsets)
-    if model.prior.offsets:
+        contexts = latents.contexts_of(indices, offsets, size)
+        compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
+        by_group = compact.context_map.reshape(groups, -1)
+        return PriorTables(compact.features, compact.basis, compact.bias, by_group, latents.BITS, offsets)
+    if offsets:
         raise ExportError(
             f"{type(model.prior).__name__} has contexts but no tables yet; use an fsar or uniform prior"
         )
-    return PriorTables(latents.uniform_counts(groups, size), latents.BITS, groups, size, ())
+    return uniform_tables(groups, size, latents.BITS)
 
 
 def pixel_tables(coder: Gaussian) -> pixels.PixelTables:
@@ -169,32 +194,13 @@ def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float
     return latent, pixel
 
 
-def export_run(run_dir: Path) -> Path:
-    """Write the codec of a finished run anew; returns its path.
+def _command(run_dir: Path, arguments: list[str]) -> None:
+    from fsar_lab.bundle import export_run, print_bundle
 
-    Raises:
-        ConfigError: no run there. FsarError: it was not trained to its end.
-    """
-    from fsar_lab import run_files
-    from fsar_lab.config.build import build
-    from fsar_lab.fitting import sample_images
-
-    config = run_files.load_config(run_dir)
-    compressor = run_files.load_compressor(run_dir)
-    dataset = build(config.dataset)
-    calibration = sample_images(dataset, config.callbacks.coding.calibration_images, config.seed + 1)
-    facts = {"name": config.name, **run_files.training_facts(run_dir), "data": dataset.describe()}
-    path = run_dir / run_files.CODEC
-    export(compressor, calibration, facts).save(path)
-    return path
-
-
-def _command(run_dir: Path, overrides: list[str]) -> None:
-    if overrides:
-        raise ConfigError(f"{' '.join(overrides)}: export takes run=DIRECTORY and nothing else")
-    path = export_run(run_dir)
-    model = CodecModel.load(path)
-    print(f"{path}: model {model.id.hex()}, {path.stat().st_size:,} bytes")
+    given = dict(argument.partition("=")[::2] for argument in arguments)
+    if set(given) - {"out"} or "" in given.values():
+        raise ConfigError(f"{' '.join(arguments)}: export takes run=DIRECTORY and out=FILE (see --help)")
+    print_bundle(export_run(run_dir, Path(given["out"]) if given else None))
 
 
 if __name__ == "__main__":

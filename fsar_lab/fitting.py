@@ -27,6 +27,7 @@ from fsar_lab.data.dataset import Dataset
 from fsar_lab.data.stream import Batches, TrainStream
 from fsar_lab.errors import TrainingError
 from fsar_lab.lit import Lit
+from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.run_files import CHECKPOINT, load_compressor, save_weights, training_facts
 
@@ -108,6 +109,28 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     if trainer.is_global_zero:
         save_weights(run_dir, compressor, facts)
     return Fitted(compressor.eval(), facts, trainer.is_global_zero)
+
+
+def checkpointed_compressor(config: TrainConfig, run_dir: Path, dataset: Dataset) -> Compressor:
+    """The model of an unfinished run as its last checkpoint has it, in evaluation mode on the CPU.
+
+    Raises:
+        TrainingError: there is no checkpoint yet, or it belongs to another version.
+    """
+    path = run_dir / CHECKPOINT
+    if not path.is_file():
+        raise TrainingError(f"{run_dir}: no checkpoint yet -> wait for the first, or train to the end")
+    # With weight averaging this is the average; the weights that are trained stand elsewhere in the file.
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    prefix = "model."
+    compressor = build_compressor(config)
+    with checkpoint_remedy(path):
+        compressor.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+    if config.trainer.ema_decay:
+        settle_normalisation(compressor, _Data(config, dataset, total_steps(config)).stream(0))
+    return compressor.eval()
 
 
 def total_steps(config: TrainConfig) -> int:

@@ -45,10 +45,10 @@ def experiment(
     from rich.console import Console
 
     from fsar_lab import run_files
+    from fsar_lab.bundle import make_bundle
     from fsar_lab.callbacks.coding_speed import as_metrics
     from fsar_lab.coding import code, to_array
-    from fsar_lab.export import export
-    from fsar_lab.fitting import fit, sample_images
+    from fsar_lab.fitting import fit
     from fsar_lab.loggers import first_process, quiet_console
     from fsar_lab.report.tables import print_result, saying
 
@@ -63,11 +63,10 @@ def experiment(
     if not fitted.is_global_zero:  # the other ranks have nothing left to do
         return {}
     facts |= {"parameters": count_parameters(fitted.compressor), **fitted.facts}
-    calibration = sample_images(dataset, config.callbacks.coding.calibration_images, config.seed + 1)
     codec, images = run_dir / run_files.CODEC, to_array(dataset.test)
     with saying(console) as say:
         say("making the integer model")
-        export(fitted.compressor, calibration, {**facts, "data": dataset.describe()}).save(codec)
+        make_bundle(config, fitted.compressor, dataset, facts).save(codec)
         figures = code(fitted.compressor, codec, images, config.callbacks, say)
     result = {"status": "ok", **figures, **facts}
     path = run_files.write_result(run_dir, result)

@@ -106,7 +106,7 @@ class Codec:
     @property
     def table_bytes(self) -> int:
         """Bytes of the entropy tables as they are held for coding."""
-        return self.latent_coder.tables.expanded_nbytes + self.pixel_model.expanded_nbytes
+        return self.latent_coder.expanded_nbytes + self.pixel_model.expanded_nbytes
 
     # --- networks -------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from fsar_lab.errors import DamagedStreamError
 
 Tensors = Mapping[str, NDArray[Any]]
+MAX_VALUES = 1 << 23  # of one deflated tensor, whatever its description claims
 
 
 def damaged(what: str) -> DamagedStreamError:
@@ -47,11 +50,43 @@ def triples(value: object, limit: int, what: str) -> tuple[tuple[int, int, int],
     return tuple((entry[0], entry[1], entry[2]) for entry in value)
 
 
+def shape(fields: object, dimensions: int) -> tuple[int, ...]:
+    """`fields["shape"]`: positive integers, of a product that may be inflated."""
+    value = member(fields, "shape", list)
+    if len(value) != dimensions or any(type(side) is not int or not 0 < side <= MAX_VALUES for side in value):
+        raise damaged(f"a shape that is not that of a tensor of {dimensions} dimensions")
+    if math.prod(value) > MAX_VALUES:
+        raise damaged(f"a shape of more than {MAX_VALUES:,} values")
+    return tuple(value)
+
+
 def tensor(tensors: Tensors, name: str, dtype: type[np.generic], dimensions: int) -> NDArray[Any]:
-    """The tensor `name`, of that type and number of dimensions; int8 is accepted where int16 is meant."""
+    """The tensor `name`, of that type and number of dimensions."""
     value = tensors.get(name)
-    if value is not None and value.dtype == np.int8 and dtype is np.int16:
-        value = value.astype(np.int16)
     if value is None or value.dtype != np.dtype(dtype) or value.ndim != dimensions or value.size == 0:
         raise damaged(f"tensor {name} is missing, empty or of another type")
     return np.ascontiguousarray(value)
+
+
+def deflate(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """16-bit integers as a plane of low bytes and one of high bytes (little-endian), deflated."""
+    assert values.dtype.itemsize == 2
+    planes = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).view(np.uint8)
+    return np.frombuffer(zlib.compress(planes.reshape(-1, 2).T.tobytes(), 9), np.uint8)
+
+
+def inflate(
+    tensors: Tensors, name: str, dtype: type[np.int16] | type[np.uint16], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """What `deflate` was given; never more memory than `shape` implies, which the caller has bounded."""
+    count = math.prod(shape)
+    stream = zlib.decompressobj()
+    try:
+        data = stream.decompress(tensor(tensors, name, np.uint8, 1).tobytes(), 2 * count + 1)
+    except zlib.error as error:
+        raise damaged(f"tensor {name} does not inflate") from error
+    if len(data) != 2 * count or not stream.eof or stream.unused_data:
+        raise damaged(f"tensor {name} does not inflate to the size that its description implies")
+    planes = np.frombuffer(data, np.uint8).reshape(2, count)
+    pairs = np.ascontiguousarray(planes.T).view("<u2").reshape(shape)
+    return pairs.astype(np.uint16).view(dtype)

@@ -1,4 +1,7 @@
-"""The exported model: everything that images, bytes and their bits depend on, in one safetensors file."""
+"""The bundle: everything that images, bytes and their bits depend on, in one safetensors file.
+
+docs/FORMAT-bundle.md specifies the file to the byte.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from fsar_lab.codec import serialise
-from fsar_lab.codec.fields import damaged, integer, member
+from fsar_lab.codec import serialise, tensor_file
+from fsar_lab.codec.fields import damaged, deflate, integer, member
 from fsar_lab.codec.integer_network import (
     ENLARGING,
     CodeSearch,
@@ -27,15 +29,13 @@ from fsar_lab.codec.integer_network import (
     check_table,
     magnitude,
 )
-from fsar_lab.codec.prior import PriorTables
+from fsar_lab.codec.prior import PriorTables, uniform_tables
 from fsar_lab.errors import UnsupportedVersionError
-from fsar_lab.tables.latents import BITS, uniform_counts
 from fsar_lab.tables.pixels import PixelTables
 
-FORMAT = 1  # of the file and of the arithmetic it describes
+FORMAT = 2  # of the file and of the arithmetic it describes
 KEY = "fsarm"  # metadata key that holds the description
 INPUT_LIMIT = 255  # the analysis network sees 2x - 255
-CHUNK_ROWS = 4096  # of the prior, hashed at a time
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class CodecModel:
         """Raise NetworkError unless every part is exact and they fit each other."""
         check_network(self.analysis, "analysis")
         check_network(self.synthesis, "synthesis")
+        self.prior.check()
         check_table(self.table)
         last = self.analysis.layers[-1]
         check_search(self.search, magnitude(last.low, last.high))
@@ -99,34 +100,32 @@ class CodecModel:
 
     def with_uniform_prior(self) -> CodecModel:
         """The sibling that codes the same indices with log2 K bits each."""
-        groups, size = self.prior.groups, self.prior.codebook_size
-        return replace(self, prior=PriorTables(uniform_counts(groups, size, BITS), BITS, groups, size, ()))
+        prior = self.prior
+        return replace(self, prior=uniform_tables(prior.groups, prior.codebook_size, prior.bits))
 
-    def _describe(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The JSON description and the tensors, the prior's counts excepted, of all that decides a bit."""
+    def _describe(self, pack: serialise.Pack) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The JSON description and the tensors of all that decides a bit; `pack` stores the large ones."""
         tensors: dict[str, NDArray[Any]] = {}
-        serialise.put_codes(self.search, self.table, tensors)
         description = {
             "format": FORMAT,
-            "analysis": serialise.put_network(self.analysis, "analysis", tensors),
-            "synthesis": serialise.put_network(self.synthesis, "synthesis", tensors),
-            "prior": serialise.describe_prior(self.prior),
-            "pixels": serialise.put_pixels(self.pixels, tensors),
+            **serialise.put_codes(self.search, self.table, tensors, pack),
+            "analysis": serialise.put_network(self.analysis, "analysis", tensors, pack),
+            "synthesis": serialise.put_network(self.synthesis, "synthesis", tensors, pack),
+            "prior": serialise.put_prior(self.prior, tensors, pack),
+            "pixels": serialise.put_pixels(self.pixels, tensors, pack),
         }
         return description, tensors
 
     @cached_property
     def id(self) -> bytes:
         """64 bits, from SHA-256, over everything that decides a bit, however it is packed."""
-        description, tensors = self._describe()
+        description, tensors = self._describe(lambda values: values)
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
         for name in sorted(tensors):
             value = np.ascontiguousarray(tensors[name])
-            digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
-            digest.update(value.tobytes())
-        for start in range(0, len(self.prior.counts), CHUNK_ROWS):
-            rows = self.prior.counts[start : start + CHUNK_ROWS]
-            digest.update((rows - 1).astype("<u2").tobytes())
+            little = value.dtype.newbyteorder("<")
+            digest.update(f"{name} {little.str} {value.shape}".encode())
+            digest.update(value.astype(little, copy=False).tobytes())
         return digest.digest()[:8]
 
     def save(self, path: str | Path) -> None:
@@ -135,13 +134,12 @@ class CodecModel:
         The same model gives the same file.
         """
         self.check()
-        description, tensors = self._describe()
-        tensors["prior.counts"] = serialise.pack_counts(self.prior)
+        description, tensors = self._describe(deflate)
         description |= {"id": self.id.hex(), "facts": self.facts}
         path = Path(path)
         temporary = path.with_name(path.name + ".partial")
         contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
-        save_file(contiguous, temporary, {KEY: json.dumps(description, sort_keys=True)})
+        save_file(contiguous, temporary, {KEY: json.dumps(description, sort_keys=True, allow_nan=False)})
         temporary.replace(path)
 
     @staticmethod
@@ -150,17 +148,12 @@ class CodecModel:
 
         Raises:
             FileNotFoundError: no such file.
-            UnsupportedVersionError: written by a newer fsar_lab.
+            UnsupportedVersionError: written by a newer fsar_lab, or by one of the first.
             DamagedStreamError: anything else that is not a codec file as it should be.
         """
-        try:
-            with safe_open(str(path), framework="numpy") as file:
-                metadata = file.metadata() or {}
-                description = _parse(metadata.get(KEY))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except (SafetensorError, TypeError, ValueError) as error:
-            raise damaged(f"not a safetensors file: {error}") from error
-        search, table = serialise.get_codes(tensors)
+        metadata, tensors = tensor_file.read(path)
+        description = _parse(metadata.get(KEY))
+        search, table = serialise.get_codes(description, tensors)
         model = CodecModel(
             analysis=serialise.get_network(description.get("analysis"), "analysis", tensors),
             search=search,
@@ -183,13 +176,11 @@ def _parse(text: str | None) -> dict[str, Any]:
     """The description, of a version that is understood."""
     if text is None:
         raise damaged("no description")
-    try:
-        description = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise damaged("its description is not JSON") from error
-    if integer(description, "format", 1, 1 << 30) > FORMAT:
+    description = tensor_file.parse_json(text)
+    version = integer(description, "format", 1, 1 << 30)
+    if version != FORMAT:
+        remedy = "update it" if version > FORMAT else "export the model again"
         raise UnsupportedVersionError(
-            f"the codec file has format {description['format']}, this fsar_lab reads {FORMAT}; update it"
+            f"the codec file has format {version}, this fsar_lab reads {FORMAT}; {remedy}"
         )
-    result: dict[str, Any] = description
-    return result
+    return description

@@ -3,38 +3,100 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
+from fsar_lab.codec.fixed_point import LOGIT_BITS, MAX_LOGIT, softmax_counts
+from fsar_lab.codec.integer_network import NetworkError
 
 Offset = tuple[int, int, int]
+PRODUCT_BITS = 14  # fractional bits of features times basis; logits keep LOGIT_BITS of them
+MAX_ORDER = 4
+MAX_GROUPS = 256
+MAX_RANK = 256
+MAX_CONTEXTS = 1 << 20  # groups * (K + 1)^o: what the entropy coder's maps hold
+MAX_COUNTS = 1 << 24  # of all tables: 64 MB of uint32
+MAX_SYMBOLS = (1 << 16) - 1  # of the entropy coder
 
 
 @dataclass(frozen=True)
 class PriorTables:
-    """Counts of every state of every group.
+    """Few tables and the one that each context uses.
+
+    The tables are kept as a product of two thin matrices, from which their counts follow in integers:
+    logits = (features @ basis + bias) * 2^-14 bit, counts = softmax_counts(logits).
 
     Attributes:
-        counts: uint32 [G * (K+1)^o, K], rows sum to 2^bits; group slowest, then the first offset.
-        bits: logarithm of a row's sum.
-        groups: G. codebook_size: K.
+        features: int16 [T, r], one row a table.
+        basis: int16 [r, K]. bias: int32 [K].
+        context_map: uint16 [G, (K+1)^o], the table of every context; first offset slowest, state 0 =
+            outside, state k + 1 = symbol k.
+        bits: logarithm of the sum of a table's counts.
         offsets: the o causal neighbours (group, row, column); none for a prior without context.
     """
 
-    counts: NDArray[np.uint32]
+    features: NDArray[np.int16]
+    basis: NDArray[np.int16]
+    bias: NDArray[np.int32]
+    context_map: NDArray[np.uint16]
     bits: int
-    groups: int
-    codebook_size: int
     offsets: tuple[Offset, ...]
 
-    def sums_fit(self) -> bool:
-        """Whether there is one row for each state and every row sums to 2^bits, no count being zero."""
-        rows = self.groups * (self.codebook_size + 1) ** len(self.offsets)
-        if self.counts.shape != (rows, self.codebook_size) or self.counts.min() < 1:
-            return False
-        return bool((self.counts.sum(1, dtype=np.uint64) == 1 << self.bits).all())
+    @property
+    def groups(self) -> int:
+        """G."""
+        return len(self.context_map)
+
+    @property
+    def codebook_size(self) -> int:
+        """K."""
+        return len(self.bias)
+
+    @cached_property
+    def counts(self) -> NDArray[np.uint32]:
+        """uint32 [T, K], rows sum to 2^bits and no count is zero."""
+        product = self.features.astype(np.int64) @ self.basis.astype(np.int64) + self.bias
+        return softmax_counts(product >> PRODUCT_BITS - LOGIT_BITS, self.bits)
+
+    def check(self) -> None:
+        """Raise NetworkError unless shapes fit each other and every context has a table."""
+        rank, size = self.basis.shape
+        parts = (self.features, np.int16), (self.basis, np.int16), (self.bias, np.int32)
+        if any(part.dtype != dtype for part, dtype in parts) or self.context_map.dtype != np.uint16:
+            raise NetworkError("prior: features, basis, bias or map are of the wrong type")
+        if self.features.shape[1:] != (rank,) or self.bias.shape != (size,) or not 1 <= rank <= MAX_RANK:
+            raise NetworkError("prior: features, basis and bias do not fit")
+        if not 8 <= self.bits <= 16 or not 2 <= size <= min(1 << self.bits, MAX_SYMBOLS):
+            raise NetworkError(f"prior: {size} symbols do not fit tables of {self.bits} bits")
+        if len(self.features) < 1 or len(self.features) * size > MAX_COUNTS:
+            raise NetworkError(f"prior: {len(self.features)} tables of {size} counts are none or too many")
+        if len(self.offsets) > MAX_ORDER or not 1 <= self.groups <= MAX_GROUPS:
+            raise NetworkError("prior: too many neighbours or groups")
+        contexts = (size + 1) ** len(self.offsets)
+        if self.context_map.shape != (self.groups, contexts) or self.context_map.size > MAX_CONTEXTS:
+            raise NetworkError("prior: the map does not have one entry for every context, or too many")
+        if int(self.context_map.max()) >= len(self.features):
+            raise NetworkError("prior: the map names a table that does not exist")
+        if np.abs(self.bias.astype(np.int64)).max() > MAX_LOGIT:  # the product is below 2^38, >> 6 2^32
+            raise NetworkError("prior: a bias is too large")
+        largest = np.abs(self.features.astype(np.int64)).max(0) @ np.abs(self.basis.astype(np.int64))
+        if int(largest.max()) > MAX_LOGIT:
+            raise NetworkError("prior: logits are too large")
+
+
+def uniform_tables(groups: int, codebook_size: int, bits: int) -> PriorTables:
+    """One table, all symbols alike, for every group."""
+    return PriorTables(
+        features=np.zeros((1, 1), np.int16),
+        basis=np.zeros((1, codebook_size), np.int16),
+        bias=np.zeros(codebook_size, np.int32),
+        context_map=np.zeros((groups, 1), np.uint16),
+        bits=bits,
+        offsets=(),
+    )
 
 
 class LatentCoder:
@@ -43,25 +105,23 @@ class LatentCoder:
     def __init__(self, prior: PriorTables) -> None:
         self.groups = prior.groups
         self.tables = entropy.Tables(prior.counts, prior.bits)
-        self.fsar = None
-        if prior.offsets:
-            self.fsar = entropy.FSARModel(self.tables, prior.offsets, prior.groups, prior.codebook_size)
+        self.fsar = entropy.FSARModel(
+            self.tables,
+            prior.offsets,
+            prior.groups,
+            prior.codebook_size,
+            context_map=prior.context_map.astype(np.uint32),
+        )
+
+    @property
+    def expanded_nbytes(self) -> int:
+        """Bytes of tables and map as they are held for coding."""
+        return self.fsar.expanded_nbytes
 
     def push(self, encoder: entropy.Encoder, indices: NDArray[np.uint16]) -> None:
         """Code indices, uint16 [N, G, h, w]."""
-        if self.fsar is not None:
-            encoder.push_fsar(self.fsar, indices)
-        else:
-            flat = indices.reshape(len(indices), -1)
-            encoder.push_indexed(self.tables, flat, self._index(indices.shape))
+        encoder.push_fsar(self.fsar, indices)
 
     def pop(self, decoder: entropy.Decoder, shape: tuple[int, int, int, int]) -> NDArray[np.uint16]:
         """Decode indices of `shape` [N, G, h, w]."""
-        if self.fsar is not None:
-            return decoder.pop_fsar(self.fsar, shape)
-        return decoder.pop_indexed(self.tables, self._index(shape)).reshape(shape)
-
-    def _index(self, shape: tuple[int, ...]) -> NDArray[np.uint32]:
-        """Without context the table is the group's: uint32 [N, G * h * w]."""
-        group = np.repeat(np.arange(self.groups, dtype=np.uint32), shape[2] * shape[3])
-        return np.tile(group, (shape[0], 1))
+        return decoder.pop_fsar(self.fsar, shape)

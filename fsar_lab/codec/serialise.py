@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-import zlib
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fsar_lab.codec.fields import Tensors, damaged, integer, member, tensor, triples
+from fsar_lab.codec.fields import (
+    MAX_VALUES,
+    Tensors,
+    damaged,
+    deflate,
+    inflate,
+    integer,
+    member,
+    shape,
+    tensor,
+    triples,
+)
 from fsar_lab.codec.integer_network import KINDS, CodeSearch, CodeTable, IntegerNetwork, Layer
-from fsar_lab.codec.prior import PriorTables
-from fsar_lab.tables.latents import MAX_TABLE_ENTRIES
-from fsar_lab.tables.pixels import FINE, LOGITS, REACH, PixelTables
+from fsar_lab.codec.prior import (
+    MAX_CONTEXTS,
+    MAX_COUNTS,
+    MAX_GROUPS,
+    MAX_ORDER,
+    MAX_RANK,
+    MAX_SYMBOLS,
+    PriorTables,
+)
+from fsar_lab.tables.pixels import CDF_TOTAL, LOGITS, REACH, PixelTables
 
 Json = dict[str, Any]
+Pack = Callable[[NDArray[Any]], NDArray[Any]]  # how large tensors are stored: `deflate`, or as they are
 MAX_LAYERS = 256
-MAX_ORDER = 4
 MAX_TAPS = 12
-MAX_SYMBOLS = (1 << 16) - 1  # of the entropy coder
 
 
-def _compact(weight: NDArray[np.int16]) -> NDArray[Any]:
-    """As int8 where that holds the values."""
-    return weight.astype(np.int8) if np.abs(weight.astype(np.int32)).max() <= 127 else weight
-
-
-def put_network(network: IntegerNetwork, name: str, tensors: dict[str, NDArray[Any]]) -> Json:
+def put_network(
+    network: IntegerNetwork, name: str, tensors: dict[str, NDArray[Any]], pack: Pack = deflate
+) -> Json:
     """Add a network's tensors under `name`; returns its description."""
     tensors[f"{name}.low"], tensors[f"{name}.high"] = network.low, network.high
     layers = []
     for number, layer in enumerate(network.layers):
         prefix = f"{name}.{number}"
-        tensors[f"{prefix}.weight"] = _compact(layer.weight)
+        tensors[f"{prefix}.weight"] = pack(layer.weight)
         for field in ("bias", "shift", "low", "high"):
             tensors[f"{prefix}.{field}"] = getattr(layer, field)
         description: Json = {
@@ -40,6 +55,7 @@ def put_network(network: IntegerNetwork, name: str, tensors: dict[str, NDArray[A
             "kind": layer.kind,
             "stride": layer.stride,
             "padding": layer.padding,
+            "shape": list(layer.weight.shape),
         }
         if layer.skip is not None:
             description["skip"] = layer.skip
@@ -53,9 +69,13 @@ def get_network(description: object, name: str, tensors: Tensors) -> IntegerNetw
     entries = member(description, "layers", list)
     if not 1 <= len(entries) <= MAX_LAYERS:
         raise damaged(f"{name} has {len(entries)} layers")
-    layers = []
+    layers, weights = [], 0
     for number, entry in enumerate(entries):
         prefix = f"{name}.{number}"
+        sides = shape(entry, 4)
+        weights += math.prod(sides)
+        if weights > MAX_VALUES:
+            raise damaged(f"{name} has more than {MAX_VALUES:,} weights")
         kind = member(entry, "kind", str)
         if kind not in KINDS:
             raise damaged(f"layer {prefix} is of an unknown kind")
@@ -67,7 +87,7 @@ def get_network(description: object, name: str, tensors: Tensors) -> IntegerNetw
         layer = Layer(
             name=member(entry, "name", str),
             kind=kind,
-            weight=tensor(tensors, f"{prefix}.weight", np.int16, 4),
+            weight=inflate(tensors, f"{prefix}.weight", np.int16, sides),
             bias=bias,
             shift=tensor(tensors, f"{prefix}.shift", np.uint8, 1),
             low=tensor(tensors, f"{prefix}.low", np.int16, 1),
@@ -82,87 +102,91 @@ def get_network(description: object, name: str, tensors: Tensors) -> IntegerNetw
     return IntegerNetwork(low, high, tuple(layers))
 
 
-def put_codes(search: CodeSearch, table: CodeTable, tensors: dict[str, NDArray[Any]]) -> None:
+def put_codes(
+    search: CodeSearch, table: CodeTable, tensors: dict[str, NDArray[Any]], pack: Pack = deflate
+) -> Json:
     """Add the codeword search and the code table."""
-    tensors["search.weight"], tensors["search.bias"] = search.weight, search.bias
-    tensors["codes.values"], tensors["codes.low"], tensors["codes.high"] = table.values, table.low, table.high
-
-
-def get_codes(tensors: Tensors) -> tuple[CodeSearch, CodeTable]:
-    """The codeword search and the code table; still to be checked."""
-    search = CodeSearch(
-        tensor(tensors, "search.weight", np.int16, 3), tensor(tensors, "search.bias", np.int32, 2)
+    tensors["search.weight"], tensors["search.bias"] = pack(search.weight), search.bias
+    tensors["codes.values"], tensors["codes.low"], tensors["codes.high"] = (
+        pack(table.values),
+        table.low,
+        table.high,
     )
+    return {"search": {"shape": list(search.weight.shape)}, "codes": {"shape": list(table.values.shape)}}
+
+
+def get_codes(description: Json, tensors: Tensors) -> tuple[CodeSearch, CodeTable]:
+    """The codeword search and the code table; still to be checked."""
+    weight = inflate(tensors, "search.weight", np.int16, shape(description.get("search"), 3))
+    values = inflate(tensors, "codes.values", np.int16, shape(description.get("codes"), 3))
     low, high = (tensor(tensors, f"codes.{bound}", np.int16, 1) for bound in ("low", "high"))
-    return search, CodeTable(tensor(tensors, "codes.values", np.int16, 3), low, high)
+    return CodeSearch(weight, tensor(tensors, "search.bias", np.int32, 2)), CodeTable(values, low, high)
 
 
-def describe_prior(prior: PriorTables) -> Json:
-    """A prior's description; its counts are packed apart, by `pack_counts`."""
+def put_prior(prior: PriorTables, tensors: dict[str, NDArray[Any]], pack: Pack = deflate) -> Json:
+    """Add a prior's factors and map."""
+    for field in ("features", "basis", "context_map"):
+        tensors[f"prior.{field}"] = pack(getattr(prior, field))
+    tensors["prior.bias"] = prior.bias
     return {
         "bits": prior.bits,
         "groups": prior.groups,
         "codebook_size": prior.codebook_size,
+        "tables": len(prior.features),
+        "rank": len(prior.basis),
         "offsets": [list(offset) for offset in prior.offsets],
     }
 
 
-def pack_counts(prior: PriorTables) -> NDArray[np.uint8]:
-    """Counts minus one, as a plane of low bytes and one of high bytes, deflated."""
-    planes = (prior.counts - 1).astype("<u2").view(np.uint8).reshape(-1, 2).T
-    return np.frombuffer(zlib.compress(planes.tobytes(), 6), np.uint8)
-
-
 def get_prior(description: object, tensors: Tensors) -> PriorTables:
-    """The prior's counts, inflated to exactly the size that the description implies; checked."""
+    """The prior; its rules are still to be checked by its `check`."""
     bits = integer(description, "bits", 8, 16)
-    groups = integer(description, "groups", 1, 256)
+    groups = integer(description, "groups", 1, MAX_GROUPS)
     size = integer(description, "codebook_size", 2, min(1 << bits, MAX_SYMBOLS))
+    tables = integer(description, "tables", 1, min(1 << 16, MAX_COUNTS // size))
+    rank = integer(description, "rank", 1, MAX_RANK)
     offsets = triples(member(description, "offsets", list), MAX_ORDER, "prior.offsets")
-    rows = groups * (size + 1) ** len(offsets)
-    if rows * size > MAX_TABLE_ENTRIES:
-        raise damaged("the prior's tables are too large")
-    inflate = zlib.decompressobj()
-    try:
-        data = inflate.decompress(tensor(tensors, "prior.counts", np.uint8, 1).tobytes(), 2 * rows * size + 1)
-    except zlib.error as error:
-        raise damaged("the prior's tables do not inflate") from error
-    if len(data) != 2 * rows * size or not inflate.eof or inflate.unused_data:
-        raise damaged("the prior's tables have the wrong size")
-    planes = np.frombuffer(data, np.uint8).reshape(2, rows, size)
-    counts = planes[1].astype(np.uint32)
-    counts <<= 8
-    counts += planes[0]
-    counts += 1
-    prior = PriorTables(counts, bits, groups, size, offsets)
-    if not prior.sums_fit():
-        raise damaged("a row of the prior's tables does not sum to 2^bits")
-    return prior
+    contexts = (size + 1) ** len(offsets)
+    if groups * contexts > MAX_CONTEXTS:
+        raise damaged("the prior has too many contexts")
+    return PriorTables(
+        features=inflate(tensors, "prior.features", np.int16, (tables, rank)),
+        basis=inflate(tensors, "prior.basis", np.int16, (rank, size)),
+        bias=tensor(tensors, "prior.bias", np.int32, 1),
+        context_map=inflate(tensors, "prior.context_map", np.uint16, (groups, contexts)),
+        bits=bits,
+        offsets=offsets,
+    )
 
 
-def put_pixels(pixels: PixelTables, tensors: dict[str, NDArray[Any]]) -> Json:
-    """Add the pixel tables."""
-    for field in ("cdf", "mean_lut", "bias"):
-        tensors[f"pixels.{field}"] = getattr(pixels, field)
+def put_pixels(pixels: PixelTables, tensors: dict[str, NDArray[Any]], pack: Pack = deflate) -> Json:
+    """Add the pixel tables: cdfs as second differences, the look-up as first ones."""
+    slopes = np.diff(pixels.cdf.astype(np.int32), axis=1, prepend=0)
+    tensors["pixels.cdf"] = pack(np.diff(slopes, axis=1, prepend=0).astype(np.uint16))
+    lut = np.diff(pixels.mean_lut.astype(np.int32), prepend=0)
+    tensors["pixels.mean_lut"] = pack(lut.astype(np.uint16))
+    tensors["pixels.bias"] = pixels.bias
     if pixels.weights.size:  # safetensors has no use for empty tensors
         tensors["pixels.weights"] = pixels.weights
-    return {"taps": [[list(tap) for tap in taps] for taps in pixels.taps]}
+    return {"scales": len(pixels.cdf), "taps": [[list(tap) for tap in taps] for taps in pixels.taps]}
 
 
 def get_pixels(description: object, tensors: Tensors) -> PixelTables:
     """The pixel tables; the entropy coder's PixelModel checks their rules when it is made from them."""
+    scales = integer(description, "scales", 1, 256)
     entries = member(description, "taps", list)
     if len(entries) != 3:
         raise damaged("taps are not given for three colours")
     taps = tuple(triples(entry, MAX_TAPS, "taps") for entry in entries)
     total = sum(len(entry) for entry in taps)
     weights = tensor(tensors, "pixels.weights", np.int32, 1) if total else np.zeros(0, np.int32)
-    cdf = tensor(tensors, "pixels.cdf", np.uint16, 2)
-    lut = tensor(tensors, "pixels.mean_lut", np.int16, 1)
     bias = tensor(tensors, "pixels.bias", np.int32, 1)
-    fits = cdf.shape[1] == 2 * REACH + 1 and len(cdf) <= 256 and len(lut) == LOGITS
-    if not fits or len(bias) != 3 or len(weights) != total:
+    if len(bias) != 3 or len(weights) != total:
         raise damaged("the pixel tables have the wrong shapes")
-    if (np.diff(cdf.astype(np.int32), axis=1) < 0).any() or cdf.max() > 65536 - 256 or FINE != 1020:
+    # Sums are taken modulo 2^16, as differences were.
+    curves = inflate(tensors, "pixels.cdf", np.uint16, (scales, 2 * REACH + 1))
+    cdf = np.cumsum(np.cumsum(curves, 1, np.uint16), 1, np.uint16)
+    lut = np.cumsum(inflate(tensors, "pixels.mean_lut", np.uint16, (LOGITS,)), dtype=np.uint16).view(np.int16)
+    if (np.diff(cdf.astype(np.int32), axis=1) < 0).any() or cdf.max() > CDF_TOTAL:
         raise damaged("a pixel cdf decreases or leaves no room for one count each")
     return PixelTables(cdf, lut, taps, weights, bias)

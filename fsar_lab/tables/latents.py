@@ -1,4 +1,4 @@
-"""A trained prior to integer tables, one for every state, borders included."""
+"""A trained prior's probabilities in every state, borders included, and what images say about them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,38 @@ if TYPE_CHECKING:
     from fsar_lab.models.priors.fsar import FSAR
 
 BITS = 14  # at 10 bits the floor of one count costs 3.5-5 % of the latents, at 14 below 0.1 %
-MAX_TABLE_ENTRIES = 1 << 28  # 1 GB of uint32 counts: larger priors are refused, at export and on loading
+MAX_TABLE_ENTRIES = 1 << 28  # 1 GB of uint32 counts before merging: larger priors are refused
+MAX_CONTEXTS = 1 << 20  # of the entropy coder's map
 CHUNK_STATES = 4096
 
-
-def uniform_counts(groups: int, codebook_size: int, bits: int = BITS) -> NDArray[np.uint32]:
-    """One uniform table for each group: uint32 [G, K]."""
-    return normalise(np.ones((groups, codebook_size)), bits)
+Offset = tuple[int, int, int]
 
 
 def all_states(order: int, codebook_size: int, start: int, stop: int) -> NDArray[np.int64]:
-    """Context states of a group's tables start..stop-1, first offset slowest: int64 [stop - start, order]."""
+    """Context states of a group's contexts start..stop-1, first offset slowest: int64 [n, order]."""
     radix = codebook_size + 1
     number = np.arange(start, stop, dtype=np.int64)
     return np.stack([number // radix**i % radix for i in reversed(range(order))], 1)
+
+
+def contexts_of(
+    indices: NDArray[np.integer], offsets: tuple[Offset, ...], codebook_size: int
+) -> NDArray[np.int64]:
+    """The context of every symbol of indices [N, G, h, w]: int64, likewise shaped.
+
+    Numbered over all groups: group * (K+1)^o + the states' mixed radix.
+    """
+    _, groups, height, width = indices.shape
+    context = np.zeros(indices.shape, np.int64)
+    context += np.arange(groups)[:, None, None]
+    for dg, dy, dx in offsets:
+        state = np.zeros(indices.shape, np.int64)
+        if abs(dy) < height and abs(dx) < width and -dg < groups:
+            ys, yd = slice(max(dy, 0), height + min(dy, 0)), slice(max(-dy, 0), height - max(dy, 0))
+            xs, xd = slice(max(dx, 0), width + min(dx, 0)), slice(max(-dx, 0), width - max(dx, 0))
+            state[:, -dg:, yd, xd] = indices[:, : groups + dg, ys, xs].astype(np.int64) + 1
+        context = context * (codebook_size + 1) + state
+    return context
 
 
 def state_probabilities(
@@ -61,9 +79,9 @@ def fsar_counts(prior: FSAR, codebooks: Tensor, bits: int = BITS) -> NDArray[np.
     """
     k, order = prior.codebook_size, len(prior.offsets)
     states = (k + 1) ** order
-    if prior.groups * states * k > MAX_TABLE_ENTRIES:
+    if prior.groups * states * k > MAX_TABLE_ENTRIES or prior.groups * states > MAX_CONTEXTS:
         raise ExportError(
-            f"an order-{order} prior over {k} symbols has {prior.groups * states:,} tables of {k} entries; "
+            f"an order-{order} prior over {k} symbols has {prior.groups * states:,} contexts of {k} counts; "
             "use a smaller codebook_size or fewer prior.offsets"
         )
     counts = np.empty((prior.groups * states, k), np.uint32)
@@ -75,3 +93,11 @@ def fsar_counts(prior: FSAR, codebooks: Tensor, bits: int = BITS) -> NDArray[np.
                 raise ExportError(f"the prior's network of group {group} gives values that are not finite")
             counts[group * states + start : group * states + stop] = normalise(probabilities, bits)
     return counts
+
+
+def code_length(
+    counts: NDArray[np.uint32], table: NDArray[np.integer], symbols: NDArray[np.integer]
+) -> float:
+    """Bits of symbols, each under the row of `counts` that `table` (of the same shape) names."""
+    total = float(counts[0].sum())
+    return float((np.log2(total) - np.log2(counts[table.ravel(), symbols.ravel()])).sum())

@@ -55,7 +55,10 @@ def make_compressor(width: int = WIDTH, groups: int = GROUPS, k: int = K, **back
         shallow = Shallow(ShallowConfig(width=width, **backbone), coder.out_channels)
         dim = width // groups
         quantizer = STHQ(STHQConfig(groups=groups, codebook_size=k, dim=dim))
-        model = Compressor(shallow, quantizer, FSAR(FSARConfig(), groups, k, dim), coder)
+        prior = FSAR(FSARConfig(), groups, k, dim)
+        for parameter in prior.parameters():
+            parameter.data.mul_(2)  # far from uniform: contexts differ
+        model = Compressor(shallow, quantizer, prior, coder)
         made_normalisation(shallow, torch.Generator().manual_seed(2))
     model.initialise(torch.from_numpy(smooth_images(64)).permute(0, 3, 1, 2))
     return model.eval()

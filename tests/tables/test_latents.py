@@ -11,7 +11,8 @@ import torch
 from fsar_lab.config.schema import FSARConfig
 from fsar_lab.errors import ExportError
 from fsar_lab.models.priors.fsar import FSAR
-from fsar_lab.tables.latents import all_states, fsar_counts, uniform_counts
+from fsar_lab.tables.latents import all_states, code_length, contexts_of, fsar_counts
+from fsar_lab.tables.normalise import normalise
 
 GROUPS, K, D = 2, 7, 3
 
@@ -63,14 +64,9 @@ def test_numbering_has_the_first_offset_slowest() -> None:
     assert all_states(2, 3, 5, 7).tolist() == [[1, 1], [1, 2]]
 
 
-def test_uniform() -> None:
-    assert (uniform_counts(2, 256, 14) == 64).all()
-    assert uniform_counts(1, 3, 8).tolist() == [[86, 85, 85]]
-
-
 def test_too_many_states_are_refused() -> None:
     prior = FSAR(FSARConfig(offsets=[[0, -1, 0], [0, 0, -1], [0, -1, -1]]), 1, 256, 2)
-    with pytest.raises(ExportError, match="16,974,593 tables"):
+    with pytest.raises(ExportError, match="16,974,593 contexts"):
         fsar_counts(prior, torch.zeros(1, 256, 2))
 
 
@@ -80,3 +76,21 @@ def test_a_broken_network_is_refused() -> None:
         parameter.data.fill_(float("nan"))
     with pytest.raises(ExportError, match="not finite"):
         fsar_counts(prior, codebooks)
+
+
+@pytest.mark.parametrize(
+    "offsets", [((0, -1, 0), (0, 0, -1)), ((-1, 0, 0), (0, -1, 1)), ((-1, 2, -1),), ((0, -9, 0),), ()]
+)
+def test_contexts_are_numbered_as_the_coder_does(offsets: tuple[tuple[int, int, int], ...]) -> None:
+    from fsar_lab.entropy import FSARModel, Tables
+
+    rng = np.random.default_rng(0)
+    indices = rng.integers(0, K, (3, GROUPS, 4, 5)).astype(np.uint16)
+    contexts = GROUPS * (K + 1) ** len(offsets)
+    model = FSARModel(Tables(normalise(np.ones((contexts, K)), 14), 14), offsets, GROUPS, K)
+    assert np.array_equal(contexts_of(indices, offsets, K), model.table_ids(indices))
+
+
+def test_code_length() -> None:
+    counts = np.asarray([[128, 64, 64], [1, 1, 254]], np.uint32)
+    assert code_length(counts, np.asarray([0, 0, 1]), np.asarray([0, 1, 0])) == pytest.approx(1 + 2 + 8)
