@@ -39,24 +39,30 @@ static void copy_wrap(const ec_geometry *g, size_t step, size_t steps, uint16_t 
                 history[(step + i) * g->pitch + g->wrap + g->lanes - k];
 }
 
-/* indices to states: [lanes] images, or the rows of one. */
-static void fill_history(const ec_fsar *model, const ec_geometry *g, const uint16_t *indices,
-                         uint16_t *history) {
+/* indices to states: [lanes] images, or the rows of one. Returns the largest index. */
+static uint32_t fill_history(const ec_fsar *model, const ec_geometry *g, const uint16_t *indices,
+                             uint16_t *history) {
     const size_t positions = positions_of(model, g->height, g->width);
+    uint32_t most = 0;
     for (size_t group = 0; group < model->groups; group++) {
         for (uint32_t row = 0; row < g->height; row++) {
             const uint16_t *from[EC_LANES];
             uint16_t *to = history + ec_row_step(g, group, row) * g->pitch + g->wrap + ec_row_lane(g, row);
             from[0] = indices + (group * g->height + row) * g->width;
             if (g->wave) {
-                for (size_t i = 0; i < g->width; i++) to[i * g->pitch] = (uint16_t)(from[0][i] + 1);
+                for (size_t i = 0; i < g->width; i++) {
+                    most = from[0][i] > most ? from[0][i] : most;
+                    to[i * g->pitch] = (uint16_t)(from[0][i] + 1);
+                }
                 continue;
             }
             for (uint32_t lane = 1; lane < g->lanes; lane++) from[lane] = from[lane - 1] + positions;
-            model->tables->kernels->weave16(from, g->lanes, g->width, 1, to, g->pitch);
+            const uint32_t here = model->tables->kernels->weave16(from, g->lanes, g->width, 1, to, g->pitch);
+            most = here > most ? here : most;
         }
         if (g->wave) copy_wrap(g, g->lead + group * g->plane, g->end, history);
     }
+    return most;
 }
 
 static void read_history(const ec_fsar *model, const ec_geometry *g, const uint16_t *history,
@@ -161,12 +167,6 @@ static int decode(ec_decoder *d, size_t flows, const ec_fsar *model, const ec_ge
     return ec_flows_close(flow, flows, d);
 }
 
-static int symbols_fit(const uint16_t *symbols, size_t count, uint32_t limit) {
-    uint16_t most = 0;
-    for (size_t i = 0; i < count; i++) most = symbols[i] > most ? symbols[i] : most;
-    return count == 0 || most < limit;
-}
-
 size_t ec_fsar_scratch(const ec_fsar *model, uint32_t lanes, uint32_t height, uint32_t width) {
     if (height == 0 || width == 0) return 0;
     const ec_geometry batch = plan(model, 0, lanes, height, width);
@@ -201,12 +201,12 @@ static int encode_all(ec_encoder *encoders, size_t groups, int wave, const ec_fs
         for (size_t f = 0; f < flows && status == EC_OK; f++)
             if (bound > e[f].position) status = EC_ERR_CAPACITY;
         const size_t count = flows * images * positions;
-        if (status == EC_OK && !symbols_fit(indices, count, model->tables->symbols)) status = EC_ERR_SYMBOL;
-        if (status == EC_OK) {
-            for (size_t f = 0; f < flows; f++)
+        for (size_t f = 0; f < flows && status == EC_OK && count > 0; f++) {
+            const uint32_t most =
                 fill_history(model, &g, indices + f * images * positions, scratch + f * g.size);
-            status = encode(e, flows, model, &g, scratch);
+            if (most >= model->tables->symbols) status = EC_ERR_SYMBOL;
         }
+        if (status == EC_OK) status = encode(e, flows, model, &g, scratch);
         if (status != EC_OK && flows == 1) return status;
         alone = wave || status != EC_OK; /* which of these groups was it? */
         if (status != EC_OK) continue;

@@ -93,7 +93,7 @@ typedef struct ec_kernels {
 
     /* to[i * pitch + lane] = from[lane][i] + add for all i < count and lanes below `lanes`, of at most
      * EC_LANES. Other lanes below EC_LANES may be written, too, with what the last one has.
-     * All but weave8 return the largest value written. */
+     * All but weave8 return the largest value read. */
     uint32_t (*weave16)(const uint16_t *const *from, uint32_t lanes, size_t count, uint32_t add, uint16_t *to,
                         size_t pitch);
     void (*weave8)(const uint8_t *const *from, uint32_t lanes, size_t count, uint8_t *to, size_t pitch);

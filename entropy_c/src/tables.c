@@ -127,7 +127,7 @@ static uint32_t beyond_splits(const ec_tables *t, const uint32_t *counts) {
         if (nth > SPLITS) beyond += counts[k] < rest ? counts[k] : rest;
         end += counts[k];
         const uint32_t next = end < width || end >= all - width ? fine : width;
-        nth = counts[k] < rest ? nth + 1 : end % next > 0;
+        nth = counts[k] < rest ? nth + 1 : (uint32_t)(end % next > 0);
     }
     return beyond;
 }
@@ -193,7 +193,8 @@ static int choose_rows(ec_tables *t, const uint32_t *counts, int layout) {
     const int possible = alphabet <= MOST_IN_BUCKETS;
     if (layout > EC_LAYOUT_TREE && !possible) return 0;
     const int wanted = layout != EC_LAYOUT_TREE && t->kernels->gathers && possible;
-    if (layout == EC_LAYOUT_SPLITS || (layout != EC_LAYOUT_BUCKETS && wanted)) {
+    /* A few symbols have a bucket each: splits would only be larger. */
+    if (layout == EC_LAYOUT_SPLITS || (layout != EC_LAYOUT_BUCKETS && wanted && alphabet > 16)) {
         plan_splits(t, alphabet);
         uint64_t beyond = 0;
         int suit = 1;

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 
 from fsar_lab.entropy._entropy_c import lib
 
@@ -25,19 +27,20 @@ def in_shares(work: Callable[[int, int], None], groups: int, threads: int) -> No
         work(0, groups)
         return
     cuts = [groups * i // shares for i in range(shares + 1)]
-    errors: list[BaseException] = []
+    others = [_helpers().submit(work, *cuts[i : i + 2]) for i in range(1, shares)]
+    try:
+        work(*cuts[:2])
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
 
-    def guarded(first: int, last: int) -> None:
-        try:
-            work(first, last)
-        except BaseException as error:
-            errors.append(error)
 
-    others = [threading.Thread(target=guarded, args=cuts[i : i + 2]) for i in range(1, shares)]
-    for thread in others:
-        thread.start()
-    guarded(*cuts[:2])
-    for thread in others:
-        thread.join()
-    if errors:
-        raise errors[0]
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    """Threads that stay: starting them and their working memory anew would take longer than a small batch."""
+    return ThreadPoolExecutor(os.cpu_count(), "fsar_lab-entropy")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_helpers.cache_clear)

@@ -174,7 +174,12 @@ def test_arguments_of_the_coders():
         with pytest.raises(ValueError, match="num_images"):
             entropy.Decoder([], bad)
     with pytest.raises(TypeError, match="uint16"):
-        encoder.push_indexed(tables, symbols.astype(np.uint8), index)
+        encoder.push_indexed(tables, symbols.astype(np.int16), index)
+    many = entropy.Tables(np.ones((1, 512), np.uint32), 9)
+    with pytest.raises(TypeError, match="uint16"):  # 512 symbols do not fit a byte
+        encoder.push_indexed(many, symbols.astype(np.uint8))
+    with pytest.raises(TypeError, match="uint16"):
+        entropy.Decoder(encoder.finish(), 3).pop_indexed(many, 2, np.uint8)
     with pytest.raises(ValueError, match="shape"):
         encoder.push_indexed(tables, symbols[:2], index[:2])
     with pytest.raises(ValueError, match="shape"):
