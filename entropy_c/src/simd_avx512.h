@@ -102,10 +102,13 @@ static inline vec vec_spread(const ec_shuffles *s, const uint8_t *p, uint32_t ma
     return _mm512_cvtepu16_epi32(_mm256_maskz_expand_epi16((msk)mask, words));
 }
 
-/* Writes the low halves of the lanes in `mask` so that they end at `out`. */
-static inline void vec_crowd(const ec_shuffles *s, vec x, uint32_t mask, uint8_t *out) {
+/* All words of a step at once, ending at `out`. */
+#define CROWDS_STEPS
+static inline void crowd_all(const ec_shuffles *s, int vectors, const vec *x, uint32_t giving, uint8_t *out) {
     (void)s;
-    const uint32_t count = popcount(mask);
-    const __m256i words = _mm256_maskz_compress_epi16((msk)mask, _mm512_cvtepi32_epi16(x));
-    _mm256_mask_storeu_epi16(out - 2 * count, (msk)((1u << count) - 1), words);
+    const uint32_t count = popcount(giving);
+    const __m512i low = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(x[0]));
+    const __m512i both = vectors > 1 ? _mm512_inserti64x4(low, _mm512_cvtepi32_epi16(x[1]), 1) : low;
+    const __m512i words = _mm512_maskz_compress_epi16(giving, both);
+    _mm512_mask_storeu_epi16(out - 2 * count, (__mmask32)(((uint64_t)1 << count) - 1), words);
 }

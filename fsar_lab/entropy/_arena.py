@@ -9,7 +9,7 @@ from typing import Any
 
 from fsar_lab.entropy._entropy_c import ffi
 
-_KEPT = 1 << 20  # bytes; more is given back after the call
+KEPT = 3 << 19  # bytes; more is given back after the call
 _BYTES = ffi.typeof("uint8_t[]")
 
 
@@ -30,6 +30,6 @@ def take(piece: int, size: int) -> Any:
     if size <= len(kept):
         return kept
     fresh = _new(_BYTES, size)
-    if size <= _KEPT:
+    if size <= KEPT:
         _ARENA.pieces[piece] = fresh
     return fresh

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fsar_lab.entropy._arena import take
+from fsar_lab.entropy._arena import KEPT, take
 from fsar_lab.entropy._arrays import Array, pointer, require, require_index, require_symbols
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
@@ -218,9 +218,10 @@ class Encoder:
         words: list[bytes | memoryview] = [b""] * len(self._ranges)
 
         def work(first: int, last: int) -> None:
-            buffer = take(1, each * min(BATCH, last - first))
-            for start in range(first, last, BATCH):
-                stop = min(start + BATCH, last)
+            batch = max(2, min(BATCH, KEPT // each, last - first))
+            buffer = take(1, each * batch)
+            for start in range(first, last, batch):
+                stop = min(start + batch, last)
                 encoders, groups = self._encoders + start, stop - start
                 images = self._ranges[start][0], self._ranges[stop - 1][1]
                 lib.ec_encoders_attach(encoders, groups, buffer, each)
