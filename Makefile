@@ -16,7 +16,7 @@ PEERS := $(VENV)/.peers
 BUILT := $(VENV)/.built
 
 C_SOURCES := $(wildcard setup.py entropy_c/*.py entropy_c/include/*.h $(foreach d,src src/net,entropy_c/$(d)/*.c entropy_c/$(d)/*.h entropy_c/$(d)/*.inc))
-C_FORMATTED := $(wildcard $(addprefix entropy_c/,$(foreach d,include src src/net tests fuzz bench,$(d)/*.c $(d)/*.h)))
+C_FORMATTED := $(wildcard $(addprefix entropy_c/,$(foreach d,include src src/net tests fuzz bench,$(d)/*.c $(d)/*.h $(d)/*.inc)))
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help

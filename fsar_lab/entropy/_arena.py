@@ -9,7 +9,7 @@ from typing import Any
 
 from fsar_lab.entropy._entropy_c import ffi
 
-KEPT = 3 << 19  # bytes; more is given back after the call
+KEPT = 16 << 20  # bytes of a piece; more is given back after the call. Pages never written take no memory
 _BYTES = ffi.typeof("uint8_t[]")
 
 
