@@ -91,7 +91,8 @@ def made(height: int, width: int, seed: int) -> Pixels:
     y, x = np.mgrid[0:height, 0:width]
     slope = rng.uniform(-0.4, 0.4, (2, 3))
     smooth = 128 + slope[0] * (y - height / 2)[..., None] + slope[1] * (x - width / 2)[..., None]
-    return np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _read(files: Sequence[Path]) -> list[Pixels]:
