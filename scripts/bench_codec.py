@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench_entropy import machine
 from codec_bench.images import DATASETS
-from codec_bench.measure import CLASSICAL, Row, entries, measure
+from codec_bench.measure import CLASSICAL, FLOAT_BATCHES, Row, entries, measure
 from codec_bench.report import goals_table, rows_table
 
 from fsar_lab import zoo
@@ -57,8 +57,8 @@ def main() -> None:
         if images.codec not in zoo.codec_names():
             print(f"{name}: left out, the zoo has no codec {images.codec!r}", flush=True)
             continue
-        repeats = 1 if options.quick else options.repeats
-        rows += measure(images, entries(images, tuple(options.codecs)), repeats, options.limit)
+        repeats, batches = (1, (1,)) if options.quick else (options.repeats, FLOAT_BATCHES)
+        rows += measure(images, entries(images, options.codecs, batches), repeats, options.limit)
     print(f"\n{rows_table(rows)}\n\n{goals_table(rows)}")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")

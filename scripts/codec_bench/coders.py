@@ -109,51 +109,6 @@ class Own:
         return all(np.array_equal(a, b) for a, b in zip(self._parts, decoded, strict=True))
 
 
-class FloatNetworks:
-    """The same networks in float32 in PyTorch, eager, one thread, and nothing else: no codec.
-
-    Encoding is analysis (with the codeword search) and synthesis, decoding is synthesis.
-    """
-
-    def __init__(self, images: Images, batch: int | None) -> None:
-        """`batch` images in a call; None: all small ones, one photograph."""
-        import torch
-        from bench_networks import float_pair
-
-        from fsar_lab.codec import engine_c
-        from fsar_lab.codec.model import CodecModel
-
-        torch.set_num_threads(1)
-        model = CodecModel.load(zoo.codec_path(images.codec))
-        self._analyse, self._synthesise = float_pair(
-            (model.analysis, model.search, model.table, model.synthesis)
-        )
-        self._parts = batches(images, batch)
-        search = engine_c.Analysis(model.analysis, model.search)
-        self._indices = [search(part) for part in self._parts]
-        self._analyse(self._parts[0])
-        self._synthesise(self._indices[0])
-        self.facts = Facts(library=f"torch {torch.__version__}")
-
-    def encode(self) -> None:
-        """Both networks; the indices are the integer analysis's, which cost the same to look up."""
-        for part, indices in zip(self._parts, self._indices, strict=True):
-            self._analyse(part)
-            self._synthesise(indices)
-
-    def decode(self, coded: None) -> None:
-        """Synthesis."""
-        for indices in self._indices:
-            self._synthesise(indices)
-
-    def size(self, coded: None) -> None:
-        """Nothing is coded."""
-
-    def same(self, decoded: None) -> bool:
-        """Nothing is decoded."""
-        return True
-
-
 class Classical:
     """A classical codec, each image its own complete file."""
 

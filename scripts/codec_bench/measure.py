@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
@@ -11,12 +11,12 @@ from typing import Any
 from entropy_bench.measure import cores_for
 from entropy_bench.processes import CoderError, CoderProcess, Time
 
-from codec_bench.coders import Classical, Facts, FloatNetworks, Own, Pass, one_pass
+from codec_bench.coders import Classical, Facts, Own, Pass, one_pass
 from codec_bench.images import Images
 
-OURS, FLOAT = "fsar_lab", "networks alone, float32"
+OURS, FLOAT, FOLDED = "fsar_lab", "float32 networks", "float32 networks, folded"
 CLASSICAL = ("png", "webp", "jpegls", "jxl_e3", "jxl_e7")
-FLOAT_BATCHES = (1, 8, 64, 256)
+FLOAT_BATCHES = (1, 8, 64)
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,10 @@ class Entry:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def entries(images: Images, chosen: tuple[str, ...] = CLASSICAL) -> list[Entry]:
-    """All that is measured on these images."""
+def entries(
+    images: Images, chosen: Sequence[str], float_batches: Sequence[int] = FLOAT_BATCHES
+) -> list[Entry]:
+    """All that is measured on these images: `chosen` are the classical codecs."""
     most = len(images.pixels) if images.small else 1
 
     def own(engine: str, threads: int = 1, batch: int = most, isa: str | None = None) -> Entry:
@@ -79,11 +81,20 @@ def entries(images: Images, chosen: tuple[str, ...] = CLASSICAL) -> list[Entry]:
     ours = [own("c"), own("c", threads=2), own("c", isa="avx2"), own("c", isa="scalar"), own("torch")]
     if images.small:
         ours.insert(1, own("c", batch=1))
-    sizes = sorted({min(size, most) for size in FLOAT_BATCHES}) if images.small else [1]
+    sizes = sorted({min(size, most) for size in float_batches}) if images.small else [1]
     floats = [
-        Entry(FLOAT, "torch eager", partial(FloatNetworks, batch=size), 1, size, one_thread) for size in sizes
+        Entry(name, "torch eager", partial(float_networks, batch=size, folded=folded), 1, size, one_thread)
+        for name, folded in ((FLOAT, False), (FOLDED, True))
+        for size in sizes
     ]
     return [*ours, *floats, *(Entry(name, None, partial(Classical, name=name)) for name in chosen)]
+
+
+def float_networks(images: Images, batch: int, folded: bool) -> Any:
+    """FloatNetworks, whose module imports torch: only in its own process."""
+    from codec_bench.float_networks import FloatNetworks
+
+    return FloatNetworks(images, batch, folded)
 
 
 def row(images: Images, entry: Entry, facts: Facts, passes: list[Pass]) -> Row:
@@ -118,7 +129,7 @@ def row(images: Images, entry: Entry, facts: Facts, passes: list[Pass]) -> Row:
     )
 
 
-def measure(images: Images, chosen: list[Entry], repeats: int, limit: float) -> Iterator[Row]:
+def measure(images: Images, chosen: Sequence[Entry], repeats: int, limit: float) -> Iterator[Row]:
     """A row for every entry, one that fails with its error; `limit` seconds for every answer."""
     running: dict[int, CoderProcess] = {}
     errors: dict[int, str] = {}
