@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fsar_lab.entropy import LANES
 
 TILE = 64  # side, a multiple of every model's factor: docs/FORMAT-blob.md says why not 32 or 128
-RUN_PIXELS = 1 << 18  # of the groups worked on at a time, at most (but one group): bounds the memory
+RUN_PIXELS = 1 << 16  # of the groups worked on at a time, at most (but one group): bounds the memory
 Image = NDArray[np.uint8]
 Shape = tuple[int, int]
 
