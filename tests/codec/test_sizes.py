@@ -175,7 +175,7 @@ def test_threads_share_a_codec(codec: Codec) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from Linux")
 def test_memory_does_not_grow_with_the_image(model_path: Path) -> None:
-    """4 megapixels in at most 48 MB beyond pixels and blob; the networks' inputs and outputs alone take 60."""
+    """4 megapixels in 48 MB beyond pixels and blob; all inputs and outputs of the networks take 60."""
     code = (
         "import re, sys\nimport numpy as np\nimport fsar_lab\n"
         "def memory(what):\n"
