@@ -121,7 +121,8 @@ def measure_coding_speed(model: CodecModel, images: Images, config: CodingSpeedC
         **{f"{side}_coder_MBps": head[f"{side}_coder_MBps"] for side in ("encode", "decode")},
         "coding_speed": {
             "about": "MB = 10^6 bytes of uint8 samples; medians of the repeats, after a warm-up; coder = "
-            "everything but the networks: entropy coder, checksums, container; tables are built beforehand; "
+            "everything but the networks: entropy coder, checksums, container; several threads' networks are "
+            "counted as their share of the threads' time; tables are built beforehand; "
             "peak memory is the process's largest resident set so far, images and blobs included",
             "rows": rows,
             "table_build_seconds": _rounded(build_seconds),

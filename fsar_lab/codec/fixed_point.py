@@ -82,6 +82,7 @@ def _spread(weights: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     one_count = weights.sum(1, keepdims=True) >> bits
     cumulative = np.cumsum(np.maximum(weights - one_count, 0), 1)  # below 2^46
     divisor = np.maximum(cumulative[:, -1:], 1)  # 0 only if K = 2^bits, where nothing is left to give
-    given = cumulative * (total - size) // divisor  # below 2^62
+    given: NDArray[np.int64] = cumulative * (total - size) // divisor  # below 2^62
     given[:, 1:] -= given[:, :-1].copy()
-    return given + 1
+    given += 1
+    return given

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,6 +171,30 @@ def test_threads_share_a_codec(codec: Codec) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from Linux")
+def test_memory_does_not_grow_with_the_image(model_path: Path) -> None:
+    """4 megapixels in 48 MB beyond pixels and blob; all inputs and outputs of the networks take 60."""
+    code = (
+        "import re, sys\nimport numpy as np\nimport fsar_lab\n"
+        "def memory(what):\n"
+        "    return 1024 * int(re.search(what + r':\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
+        "codec = fsar_lab.Codec.load(sys.argv[1], threads=2)\n"
+        "codec.decode(codec.encode([np.zeros((70, 70, 3), np.uint8)]))\n"
+        "image = np.random.default_rng(0).integers(100, 130, (2000, 2000, 3), np.uint8)\n"
+        "before = memory('VmRSS')\n"
+        "blob = codec.encode([image])\n"
+        "encoding = memory('VmHWM') - before - len(blob)\n"
+        "(decoded,) = codec.decode(blob)\n"
+        "decoding = memory('VmHWM') - before - len(blob) - decoded.nbytes\n"
+        "assert np.array_equal(decoded, image)\n"
+        "assert max(encoding, decoding) < 48e6, (encoding, decoding)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_overhead_of_a_batch(codec: Codec) -> None:
