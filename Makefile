@@ -6,6 +6,7 @@ WORKERS ?= auto
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+BENCH_CODEC_ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -21,7 +22,7 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help doctor install build demo test test-all test-c lint format type bench bench-entropy fuzz fuzz-long clean distclean
+.PHONY: help doctor install build demo test test-all test-c lint format type bench bench-entropy bench-codec fuzz fuzz-long clean distclean
 
 help:
 	@echo "fsar_lab: fast, learned, lossless image compression"
@@ -37,8 +38,9 @@ help:
 	@echo "  make fuzz       libFuzzer on the C library, FUZZ_SECONDS=60 (needs clang)   (make fuzz-long: an hour)"
 	@echo "  make lint       ruff, clang-format, C warnings as errors        (make format: repair what can be)"
 	@echo "  make type       mypy --strict"
-	@echo "  make bench      speed of the entropy coder and of the classical codecs, on this machine"
+	@echo "  make bench      speed of the entropy coder and of whole codecs, on this machine"
 	@echo "  make bench-entropy  the entropy coder alone, beside other entropy coders from PyPI"
+	@echo "  make bench-codec    our codecs beside PNG, WebP, JPEG-LS, JPEG XL and float networks"
 	@echo "  make clean      remove builds and caches (runs and data stay)   (make distclean: $(VENV) too)"
 	@echo
 	@echo "  PYTHON=python3.12          interpreter for $(VENV): 3.11, 3.12 or 3.13 (default: the first one found)"
@@ -107,8 +109,10 @@ $(PEERS): $(INSTALLED)
 bench-entropy: $(BUILT) $(PEERS)
 	$(PY) scripts/bench_entropy.py $(BENCH_ARGS)
 
-bench: bench-entropy
-	$(PY) scripts/bench_baselines.py
+bench-codec: $(BUILT)
+	$(PY) scripts/bench_codec.py $(BENCH_CODEC_ARGS)
+
+bench: bench-entropy bench-codec
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

@@ -40,7 +40,7 @@ def code(
         compressor: the float model that the codec was exported from, for the labelled estimates.
         codec_path: the exported model; the decoding process gets it and the bytes, nothing else.
         images: uint8 [N, H, W, 3].
-        config: batch sizes, siblings, baselines and speed measurement.
+        config: siblings, baselines and speed measurement.
         say: told what is going on.
 
     Returns:
@@ -49,11 +49,11 @@ def code(
     Raises:
         LosslessError: a decoded pixel differs.
     """
-    codec = Codec.load(codec_path, batch=config.coding.encode_batch)
+    codec = Codec.load(codec_path)
     say(f"encoding {len(images):,} images")
     encoded = codec.encode_parts(images)
     say("decoding them in a separate process")
-    decode_elsewhere(codec_path, encoded.data, images, config.coding.decode_batch)
+    decode_elsewhere(codec_path, encoded.data, images)
     figures = _parts(encoded)
     say("estimates")
     figures |= _estimates(compressor, codec, images)
@@ -72,6 +72,7 @@ def code(
         figures["baselines"] = measure(config.coding.baselines, images)
     return {
         "lossless": True,
+        "engine": codec.engine,
         "images": len(images),
         "image_shape": list(images.shape[1:]),
         "table_bytes": codec.table_bytes,
@@ -80,7 +81,7 @@ def code(
     }
 
 
-def decode_elsewhere(codec_path: Path, data: bytes, images: Images, batch: int) -> None:
+def decode_elsewhere(codec_path: Path, data: bytes, images: Images) -> None:
     """Decode `data` in a new process and compare with `images`.
 
     Raises:
@@ -90,7 +91,7 @@ def decode_elsewhere(codec_path: Path, data: bytes, images: Images, batch: int) 
         blob, out = Path(folder) / "images.blob", Path(folder) / "images.npy"
         blob.write_bytes(data)
         command = [sys.executable, "-m", "fsar_lab.codec.decode_blob", str(codec_path), str(blob), str(out)]
-        done = subprocess.run([*command, "--batch", str(batch)], capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CodingError(f"the decoding process failed: {done.stderr.strip()[-2000:]}")
         decoded = np.load(out, allow_pickle=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class FsarError(Exception):
     """Base of all errors raised on purpose; its message says what is wrong and what to do."""
@@ -40,7 +42,15 @@ class CapacityError(CodingError):
 
 
 class DamagedStreamError(CodingError):
-    """The bytes are truncated, altered or not a stream of this kind."""
+    """The bytes are truncated, altered or not a stream of this kind.
+
+    Attributes:
+        images: numbers of the images that cannot be decoded, where that is known.
+    """
+
+    def __init__(self, message: str, images: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.images = tuple(images)
 
 
 class WrongModelError(CodingError):

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from fsar_lab import zoo
+
 HEAVY = ("torch", "torchvision", "lightning", "pytorch_lightning", "hydra", "omegaconf", "wandb", "numpy")
 
 
@@ -86,9 +88,15 @@ ROUND_TRIP = """
     decoder.finish()
     from fsar_lab.codec import engine_c
     assert engine_c.isa("scalar") == "scalar"
+    from fsar_lab import zoo
+    for name in zoo.codec_names():
+        codec = fsar_lab.Codec.load(zoo.codec_path(name), threads=1)
+        images = [rng.integers(0, 256, (height, 9, 3), np.uint8) for height in (5, 32)]
+        decoded = codec.decode(codec.encode(images))
+        assert all((a == b).all() for a, b in zip(decoded, images, strict=True))
     (row,) = baselines.measure(["webp"], rng.integers(0, 256, (2, 8, 8, 3), np.uint8))
     report.print_result({"baselines": [row]})
-    print(fsar_lab.__version__, fsar_lab.__file__)
+    print(fsar_lab.__version__, fsar_lab.__file__, *zoo.codec_names())
 """
 
 
@@ -119,6 +127,8 @@ def test_wheel_codes_without_torch(root: Path, tmp_path: Path) -> None:
         names = opened.namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"fsar_lab"}
     assert "fsar_lab/py.typed" in names
+    for name in zoo.codec_names():
+        assert {f"fsar_lab/zoo/codecs/{name}.fsarm", f"fsar_lab/zoo/codecs/{name}.md"} <= set(names)
     for module in ("entropy/_entropy_c", "codec/_network_c"):
         assert f"fsar_lab/{module}.abi3.so" in names
     assert any(name.endswith("/LICENSE") for name in names)
@@ -137,4 +147,4 @@ def test_wheel_codes_without_torch(root: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
     printed = python(clean, ROUND_TRIP, tmp_path)
-    assert str(site_packages) in printed
+    assert str(site_packages) in printed and printed.splitlines()[-1].split()[2:] == zoo.codec_names()

@@ -13,13 +13,13 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ LARGEST_WARM_UP = 64  # images; enough for every batch size to touch all code an
 Images = NDArray[np.uint8]
 A = TypeVar("A")
 B = TypeVar("B")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -45,31 +46,42 @@ class Plan:
 
 
 class TimedCodec(Codec):
-    """A codec that adds up the seconds its networks take.
+    """A codec that adds up the seconds that its threads spend in the networks and in all of coding.
 
-    Attributes:
-        network_seconds: Wall time in analysis, codeword search and synthesis since it was last set to 0.
+    Args:
+        model: the integer model.
+        threads: that share a call; may be changed between calls.
     """
 
-    network_seconds = 0.0
+    def __init__(self, model: CodecModel, threads: int | None = None) -> None:
+        super().__init__(model, threads)
+        self._lock = threading.Lock()
+        self.reset()
+        analysis, synthesis = self.networks
+        self.networks = self._clocked(analysis, "networks"), self._clocked(synthesis, "networks")
+        self._encode_groups = self._clocked(self._encode_groups, "all")  # type: ignore[method-assign]
+        self._decode_groups = self._clocked(self._decode_groups, "all")  # type: ignore[method-assign]
 
-    def analyse(self, images: Images) -> NDArray[np.uint16]:
-        """See Codec.analyse."""
-        with self._clock():
-            return super().analyse(images)
+    def reset(self) -> None:
+        """Start again from 0."""
+        self._seconds = {"networks": 0.0, "all": 0.0}
 
-    def synthesise(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-        """See Codec.synthesise."""
-        with self._clock():
-            return super().synthesise(indices)
+    @property
+    def network_share(self) -> float:
+        """The part of the threads' time since the last reset that the networks and codeword search took."""
+        return self._seconds["networks"] / max(self._seconds["all"], 1e-9)
 
-    @contextmanager
-    def _clock(self) -> Iterator[None]:
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self.network_seconds += perf_counter() - start
+    def _clocked(self, work: Callable[P, B], what: str) -> Callable[P, B]:
+        def timed(*args: P.args, **kwargs: P.kwargs) -> B:
+            start = perf_counter()
+            try:
+                return work(*args, **kwargs)
+            finally:
+                seconds = perf_counter() - start
+                with self._lock:
+                    self._seconds[what] += seconds
+
+        return timed
 
 
 def measure_coding_speed(model: CodecModel, images: Images, config: CodingSpeedConfig) -> dict[str, Any]:
@@ -109,7 +121,8 @@ def measure_coding_speed(model: CodecModel, images: Images, config: CodingSpeedC
         **{f"{side}_coder_MBps": head[f"{side}_coder_MBps"] for side in ("encode", "decode")},
         "coding_speed": {
             "about": "MB = 10^6 bytes of uint8 samples; medians of the repeats, after a warm-up; coder = "
-            "everything but the networks: entropy coder, checksums, container; tables are built beforehand; "
+            "everything but the networks: entropy coder, checksums, container; several threads' networks are "
+            "counted as their share of the threads' time; tables are built beforehand; "
             "peak memory is the process's largest resident set so far, images and blobs included",
             "rows": rows,
             "table_build_seconds": _rounded(build_seconds),
@@ -192,10 +205,11 @@ def plan(images: int, batch: int, repeats: int, budget: float, seconds_each: flo
 
 def _timed(codec: TimedCodec, work: Callable[[A], B], parts: list[A]) -> tuple[list[B], tuple[float, float]]:
     """Do the work on all parts; its results, and the seconds of everything and of the networks."""
-    codec.network_seconds = 0.0
+    codec.reset()
     start = perf_counter()
     results = [work(part) for part in parts]
-    return results, (perf_counter() - start, codec.network_seconds)
+    seconds = perf_counter() - start
+    return results, (seconds, seconds * codec.network_share)
 
 
 def _figures(side: str, times: list[tuple[float, float]], images: int, image_bytes: int) -> dict[str, float]:
@@ -211,7 +225,7 @@ def _figures(side: str, times: list[tuple[float, float]], images: int, image_byt
     return figures
 
 
-def _check(images: Images, decoded: Images) -> None:
+def _check(images: Images, decoded: Images | list[Images]) -> None:
     if not np.array_equal(images, decoded):
         raise LosslessError("decoded images differ from the originals while measuring the coding speed")
 

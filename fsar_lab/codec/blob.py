@@ -1,4 +1,4 @@
-"""The container of one batch of coded images: docs/FORMAT-blob.md specifies the bytes."""
+"""The container of coded images: docs/FORMAT-blob.md specifies the bytes."""
 
 from __future__ import annotations
 
@@ -6,109 +6,162 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fsar_lab.codec.tiling import SizeRun, group_sizes, tile_counts
 from fsar_lab.entropy import LANES
 from fsar_lab.errors import CapacityError, DamagedStreamError, UnsupportedVersionError, WrongModelError
 
 MAGIC = b"\x93FSB"
 END = b"BSF\x93"
-VERSION = 1
-HEADER = struct.Struct("<4sHH8sIII")  # magic, version, flags, model id, N, H, W
+VERSION = 2
+ARRAY = 1  # flag: the images were one array [N, H, W, 3]
+HEADER = struct.Struct("<4sHH8sIIIHH")  # magic, version, flags, model id, N, runs, groups, tile, 0
+SIZES = struct.Struct("<III")  # count, H, W of consecutive images of one size
 GROUP = struct.Struct("<II")  # bytes, CRC-32 of the group's pixels
-CHECK = struct.Struct("<I")  # CRC-32 of header and directory
+CHECK = struct.Struct("<I")  # CRC-32 of header, sizes and directory
 MAX_IMAGES = 1 << 31
 MAX_SIDE = 1 << 20
+MAX_TILE = 256
+MAX_SAMPLES_PER_BYTE = 2048  # more cannot be: a sub-pixel costs at least 0.0056 bits, so a byte holds 1,430
+STATE_BYTES = 4  # of every lane, at the beginning of a stream
 
 
 @dataclass(frozen=True)
-class Blob:
-    """What a container holds.
+class Directory:
+    """Everything in a container but the streams.
 
     Attributes:
         model_id: 8 bytes.
-        shape: (N, H, W) of the images.
-        groups: coded bytes of each group of 32 images.
-        checksums: CRC-32 of each group's pixels.
+        is_array: the images were given as one array and are to be returned as one.
+        sizes: of the images.
+        tile: side of the tiles.
+        lengths: bytes of every group's stream.
+        checksums: CRC-32 of every group's pixels.
     """
 
     model_id: bytes
-    shape: tuple[int, int, int]
-    groups: Sequence[bytes]
+    is_array: bool
+    sizes: Sequence[SizeRun]
+    tile: int
+    lengths: Sequence[int]
     checksums: Sequence[int]
 
+    @property
+    def number(self) -> int:
+        """Of images."""
+        return sum(run.count for run in self.sizes)
 
-def pixel_checksum(images: NDArray[np.uint8]) -> int:
-    """CRC-32 of pixels in memory order, uint8 [n, H, W, 3]."""
-    return zlib.crc32(np.ascontiguousarray(images).data)
+    def pack(self) -> bytes:
+        """All bytes before the first stream."""
+        flags = ARRAY if self.is_array else 0
+        counts = self.number, len(self.sizes), len(self.lengths)
+        head = HEADER.pack(MAGIC, VERSION, flags, self.model_id, *counts, self.tile, 0)
+        head += b"".join(SIZES.pack(run.count, run.height, run.width) for run in self.sizes)
+        head += b"".join(map(GROUP.pack, self.lengths, self.checksums))
+        return head + CHECK.pack(zlib.crc32(head))
 
 
-def group_count(images: int) -> int:
-    """Groups of at most 32 images."""
-    return -(-images // LANES)
+@dataclass(frozen=True)
+class Parsed:
+    """A container that was read.
 
-
-def pack(blob: Blob) -> bytes:
-    """The container's bytes.
-
-    Raises:
-        CapacityError: more images, larger images or longer groups than the format can name.
+    Attributes:
+        directory: checked; the streams are not.
+        streams: of every group, None if the container ends before it does.
+        complete: the container ends where and as it should.
     """
-    number, height, width = blob.shape
-    if (
-        number >= MAX_IMAGES
-        or max(height, width) > MAX_SIDE
-        or max(map(len, blob.groups), default=0) >= 1 << 32
-    ):
+
+    directory: Directory
+    streams: Sequence[memoryview | None]
+    complete: bool
+
+
+def check_capacity(sizes: Sequence[SizeRun]) -> None:
+    """Raise CapacityError for more or larger images than the format can name."""
+    number, side = sum(run.count for run in sizes), max(max(run.height, run.width) for run in sizes)
+    if number >= MAX_IMAGES or side > MAX_SIDE:
         raise CapacityError(
-            f"{number} images of {height}x{width} exceed what one blob can hold; split the batch"
+            f"{number} images of up to {side} pixels a side exceed what one blob can hold, {MAX_IMAGES - 1} "
+            f"images of {MAX_SIDE} pixels a side; split them"
         )
-    head = HEADER.pack(MAGIC, VERSION, 0, blob.model_id, number, height, width)
-    head += b"".join(GROUP.pack(len(g), c) for g, c in zip(blob.groups, blob.checksums, strict=True))
-    return b"".join([head, CHECK.pack(zlib.crc32(head)), *blob.groups, END])
 
 
-def parse(data: bytes, model_id: bytes) -> Blob:
-    """Read a container; nothing is allocated before the header has proven consistent.
+def directory_bytes(runs: int, groups: int) -> int:
+    """Bytes before the first stream."""
+    return HEADER.size + runs * SIZES.size + groups * GROUP.size + CHECK.size
+
+
+def pixel_checksums(lanes: NDArray[np.uint8]) -> list[int]:
+    """CRC-32 of the pixels of every group of 32 tiles, contiguous uint8 [n, H, W, 3]."""
+    return [zlib.crc32(lanes[i : i + LANES].data) for i in range(0, len(lanes), LANES)]
+
+
+def parse(data: memoryview, model_id: bytes, factor: int) -> Parsed:
+    """Read a container; nothing is allocated before the directory has proven consistent.
 
     Args:
-        data: the bytes.
+        data: the bytes, as memory of unsigned bytes.
         model_id: of the model that is to decode them.
+        factor: of that model.
 
     Raises:
-        UnsupportedVersionError: written by a newer fsar_lab.
+        UnsupportedVersionError: written by a newer fsar_lab, or before the first release.
         WrongModelError: written by another model.
-        DamagedStreamError: truncated, altered or not a blob.
+        DamagedStreamError: cut off before the streams, altered there, or not a blob.
     """
     if len(data) < HEADER.size or data[:4] != MAGIC:
         raise DamagedStreamError(f"not an fsar_lab blob, or cut off in its header ({len(data)} bytes)")
-    _, version, flags, written_by, number, height, width = HEADER.unpack_from(data)
-    if version > VERSION or version < 1 or flags:
+    _, version, flags, written_by, number, runs, groups, tile, zero = HEADER.unpack_from(data)
+    if version < VERSION:
+        raise UnsupportedVersionError(
+            f"the blob has version {version}, which was never released; encode the images again"
+        )
+    if version > VERSION or flags & ~ARRAY or zero:
         raise UnsupportedVersionError(
             f"the blob has version {version} with flags {flags}, this fsar_lab reads {VERSION}; update it"
         )
-    groups = group_count(number)
-    body = HEADER.size + groups * GROUP.size
-    if len(data) < body + CHECK.size + len(END):
-        raise DamagedStreamError(f"the blob is truncated: {len(data)} bytes cannot hold {number} images")
-    if CHECK.unpack_from(data, body)[0] != zlib.crc32(memoryview(data)[:body]):
-        raise DamagedStreamError("the blob's header is damaged")
+    start = directory_bytes(runs, groups)
+    if len(data) < start:
+        raise DamagedStreamError(f"the blob is cut off in its directory: {len(data)} bytes of {start}")
+    if CHECK.unpack_from(data, start - CHECK.size)[0] != zlib.crc32(data[: start - CHECK.size]):
+        raise DamagedStreamError("the blob's directory is damaged")
     if written_by != model_id:
         raise WrongModelError(
             f"the blob was written by model {written_by.hex()}, not by {model_id.hex()}; load that model"
         )
-    entries = list(GROUP.iter_unpack(data[HEADER.size : body]))
-    expected = body + CHECK.size + sum(size for size, _ in entries) + len(END)
-    if len(data) != expected or data[-len(END) :] != END:
+    entries = HEADER.size + runs * SIZES.size
+    sizes = [SizeRun(*run) for run in SIZES.iter_unpack(data[HEADER.size : entries])]
+    table = list(GROUP.iter_unpack(data[entries : start - CHECK.size]))
+    directory = Directory(
+        written_by, bool(flags & ARRAY), sizes, tile, [size for size, _ in table], [crc for _, crc in table]
+    )
+    _check(directory, number, factor)
+    ends = list(accumulate(directory.lengths, initial=start))
+    streams = [data[a:b] if b <= len(data) else None for a, b in pairwise(ends)]
+    return Parsed(directory, streams, len(data) == ends[-1] + len(END) and data[ends[-1] :] == END)
+
+
+def _check(directory: Directory, number: int, factor: int) -> None:
+    """Raise DamagedStreamError unless the sizes are possible and fit the directory."""
+    sizes, tile = directory.sizes, directory.tile
+    if not sizes or sum(run.count for run in sizes) != number or not 0 < number < MAX_IMAGES:
+        raise DamagedStreamError(f"the blob claims {number} images, which its sizes contradict")
+    if any(not (run.count and 0 < run.height <= MAX_SIDE and 0 < run.width <= MAX_SIDE) for run in sizes):
+        raise DamagedStreamError("the blob claims impossible sizes of images")
+    if directory.is_array and len(sizes) > 1:
+        raise DamagedStreamError("the blob claims an array of images of different sizes")
+    if not 0 < tile <= MAX_TILE or tile % factor:
+        raise DamagedStreamError(f"the blob claims tiles of {tile} pixels, for a model of factor {factor}")
+    counts = tile_counts(sizes, tile, factor)
+    expected = sum(-(-count // LANES) for count in counts.values())
+    if expected != len(directory.lengths):
         raise DamagedStreamError(
-            f"the blob has {len(data)} bytes and not {expected}, or does not end as it should"
+            f"the blob claims {len(directory.lengths)} groups, its images need {expected}"
         )
-    if number >= MAX_IMAGES or height > MAX_SIDE or width > MAX_SIDE:
-        raise DamagedStreamError(f"the blob claims {number} images of {height}x{width}")
-    start, streams = body + CHECK.size, []
-    for size, _ in entries:
-        streams.append(data[start : start + size])
-        start += size
-    return Blob(written_by, (number, height, width), streams, [checksum for _, checksum in entries])
+    for length, ((height, width), lanes) in zip(directory.lengths, group_sizes(counts), strict=True):
+        if length < STATE_BYTES * lanes or 3 * height * width * lanes > MAX_SAMPLES_PER_BYTE * length:
+            raise DamagedStreamError("the blob claims more pixels than its bytes can hold")

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
-from fsar_lab.codec import blob
+from fsar_lab.codec import blob, engines, tiling
+from fsar_lab.codec.arguments import Images, check_images, chosen_numbers
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.prior import LatentCoder
-from fsar_lab.entropy import LANES
+from fsar_lab.codec.tiling import Groups, Image
 from fsar_lab.errors import CodingError, DamagedStreamError
 
-if TYPE_CHECKING:
-    from fsar_lab.codec.engine_torch import Analysis, Synthesis
-
-BATCH = 8  # images of 32x32 whose activations fit the cache: faster than large batches
-CHUNK_SAMPLES = 1 << 23  # sub-pixels coded at a time: bounds the memory whatever the number of images
-NETWORK_PIXELS = 1 << 16  # pixels the networks see at a time, at most (but one image): bounds their memory
-MAX_SAMPLES_PER_BYTE = 4096  # more cannot be: a sub-pixel costs at least 0.0056 bits
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class Encoded:
 
     Attributes:
         data: the blob.
-        samples: sub-pixels, N * H * W * 3.
-        latents, pixels: bits, exactly as the entropy coder spent them.
+        samples: sub-pixels, the sum of H * W * 3.
+        latents, pixels: bits, exactly as the entropy coder spent them; padding of edge tiles included.
     """
 
     data: bytes
@@ -55,201 +53,219 @@ class Encoded:
 
 
 class Codec:
-    """Codes batches of equally sized RGB images.
+    """Codes RGB images of any sizes. Several threads may use one codec at a time.
 
-    The bytes depend on the model and the images alone, not on batch sizes, threads or machine.
+    The bytes depend on the model and the images alone, not on threads, engine or machine.
 
     Args:
         model: the integer model.
-        threads: of the networks and of the entropy coder; None takes all cores that the process may use.
-        batch: images the networks see at a time; fewer if they are large.
-        device: where the networks run, "cpu" or "cuda"; the bits are the same.
+        threads: that share a call; None takes all cores that the process may use.
+        engine: what runs the networks, "c" or "torch"; the bits are the same.
+        device: where torch runs them, "cpu" or "cuda"; the bits are the same.
     """
 
     def __init__(
-        self, model: CodecModel, threads: int | None = None, batch: int = BATCH, device: str = "cpu"
+        self, model: CodecModel, threads: int | None = None, engine: str = "c", device: str = "cpu"
     ) -> None:
-        if batch < 1:
-            raise ValueError(f"batch must be at least 1, not {batch}")
-        self.model, self.batch, self.device = model, batch, device
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self.model, self.engine, self.device = model, engine, device
         self.threads = threads or available_cores()
+        self.networks = engines.make_networks(model, engine, device, self.threads)
         self.latent_coder = LatentCoder(model.prior)
         tables, starts = model.pixels, np.cumsum([0, *map(len, model.pixels.taps)])
         weights = [tables.weights[a:b].tolist() for a, b in pairwise(starts)]
         self.pixel_model = entropy.PixelModel(
             tables.cdf, tables.mean_lut, tables.taps, weights, tables.bias.tolist()
         )
-        self._networks: tuple[Analysis, Synthesis] | None = None
 
     @staticmethod
-    def load(path: str | Path, threads: int | None = None, batch: int = BATCH, device: str = "cpu") -> Codec:
+    def load(path: str | Path, threads: int | None = None, engine: str = "c", device: str = "cpu") -> Codec:
         """A codec from a `codec.fsarm` file; see CodecModel.load for what is refused."""
-        return Codec(CodecModel.load(path), threads, batch, device)
+        return Codec(CodecModel.load(path), threads, engine, device)
 
     def with_uniform_prior(self) -> Codec:
         """The sibling that codes the same latents without a learned prior."""
-        return Codec(self.model.with_uniform_prior(), self.threads, self.batch, self.device)
-
-    @property
-    def networks(self) -> tuple[Analysis, Synthesis]:
-        """What runs the networks; torch is imported here and not before."""
-        if self._networks is None:
-            from fsar_lab.codec.engine_torch import Analysis, Synthesis
-
-            m = self.model
-            self._networks = (
-                Analysis(m.analysis, m.search, self.device),
-                Synthesis(m.table, m.synthesis, self.device),
-            )
-        return self._networks
+        return Codec(self.model.with_uniform_prior(), self.threads, self.engine, self.device)
 
     @property
     def table_bytes(self) -> int:
         """Bytes of the entropy tables as they are held for coding."""
         return self.latent_coder.expanded_nbytes + self.pixel_model.expanded_nbytes
 
-    # --- networks -------------------------------------------------------------------------------
-
-    def analyse(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w]."""
-        number, height, width, _ = images.shape
-        network, factor = self.networks[0], self.model.factor
-        out = np.empty((number, self.model.prior.groups, height // factor, width // factor), np.uint16)
-
-        def work(part: slice) -> None:
-            out[part] = network(images[part])
-
-        self._run(work, number, height * width)
-        return out
-
-    def synthesise(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-        """Indices [N, G, h, w] -> logit int16 and scale uint8, both [N, 3, H, W]."""
-        network, factor = self.networks[1], self.model.factor
-        number, height, width = len(indices), indices.shape[2] * factor, indices.shape[3] * factor
-        logits = np.empty((number, 3, height, width), np.int16)
-        scales = np.empty((number, 3, height, width), np.uint8)
-
-        def work(part: slice) -> None:
-            logits[part], scales[part] = network(indices[part])
-
-        self._run(work, number, height * width)
-        return logits, scales
-
-    def _run(self, work: Callable[[slice], None], number: int, pixels: int) -> None:
-        """`work` on all of `number` images of so many pixels, a few at a time.
-
-        Work writes into one array: small results kept between the large temporaries of the batches would
-        tear the heap apart (measured: 1.1 GB instead of 0.5 GB for 6,000 images of 32x32).
-        """
-        from fsar_lab.codec.engine_torch import run_batches
-
-        size = max(1, min(self.batch, NETWORK_PIXELS // pixels))
-        run_batches(work, list(_batches(number, size)), self.threads)
-
     # --- images to bytes ------------------------------------------------------------------------
 
-    def encode(self, images: NDArray[np.uint8]) -> bytes:
-        """uint8 [N, H, W, 3] -> a blob. See `encode_parts`."""
+    def encode(self, images: Images) -> bytes:
+        """Images -> a blob. See `encode_parts`."""
         return self.encode_parts(images).data
 
-    def encode_parts(self, images: NDArray[np.uint8]) -> Encoded:
+    def encode_parts(self, images: Images) -> Encoded:
         """Code images and say where the bits went.
 
         Args:
-            images: uint8 [N, H, W, 3] with N >= 1, sides multiples of the model's factor.
+            images: uint8 [N, H, W, 3], or a list or tuple of uint8 [H, W, 3] of any sizes; at least one.
 
         Raises:
-            TypeError: not uint8.
-            CodingError: a shape that this model cannot code.
+            TypeError: not uint8 arrays.
+            CodingError: no images, or not of a shape that can be coded.
+            CapacityError: more or larger images than one blob can name.
         """
-        self._check(images)
-        number, height, width, _ = images.shape
-        groups: list[bytes] = []
+        check_images(images)
+        sizes = tiling.size_runs(images)
+        blob.check_capacity(sizes)
+        parts = tiling.in_groups(sizes, tiling.TILE, self.model.factor, self.threads)
+        out = io.BytesIO()  # streams go where they stay as soon as they are made: no second copy of all
+        out.write(bytes(blob.directory_bytes(len(sizes), sum(map(len, parts)))))
+        lengths: list[int] = []
         checksums: list[int] = []
-        pixel_bits = latent_bits = 0.0
-        for part in _batches(number, self._chunk(height, width)):
-            chunk = np.ascontiguousarray(images[part])
-            indices = self.analyse(chunk)
-            logits, scales = self.synthesise(indices)
-            encoder = entropy.Encoder(len(chunk), self.threads)
-            start = encoder.information()
-            encoder.push_pixels(self.pixel_model, chunk, logits, scales)
-            middle = encoder.information()
-            self.latent_coder.push(encoder, indices)
-            pixel_bits += middle - start
-            latent_bits += encoder.information() - middle
-            groups += encoder.finish()
-            checksums += [blob.pixel_checksum(chunk[s]) for s in _batches(len(chunk), LANES)]
-        packed = blob.pack(blob.Blob(self.model.id, (number, height, width), groups, checksums))
-        return Encoded(packed, images.size, latent_bits, pixel_bits)
+        latents = pixels = 0.0
+        for streams, sums, latent_bits, pixel_bits in self._map(
+            lambda part: self._encode_groups(part.cut(images)), parts
+        ):
+            out.writelines(streams)
+            lengths += map(len, streams)
+            checksums += sums
+            latents += latent_bits
+            pixels += pixel_bits
+        out.write(blob.END)
+        out.seek(0)
+        is_array = isinstance(images, np.ndarray)
+        out.write(blob.Directory(self.model.id, is_array, sizes, tiling.TILE, lengths, checksums).pack())
+        samples = sum(3 * run.count * run.height * run.width for run in sizes)
+        return Encoded(out.getvalue(), samples, latents, pixels)
+
+    def _encode_groups(self, lanes: NDArray[np.uint8]) -> tuple[list[bytes], list[int], float, float]:
+        """Tiles [n, h, w, 3] -> streams and checksums of their groups, bits of latents and pixels."""
+        analysis, synthesis = self.networks
+        indices = analysis(lanes)
+        logits, scales = synthesis(indices)
+        encoder = entropy.Encoder(len(lanes))
+        encoder.push_pixels(self.pixel_model, lanes, logits, scales)
+        pixel_bits = encoder.information()
+        self.latent_coder.push(encoder, indices)
+        latent_bits = encoder.information() - pixel_bits
+        return encoder.finish(), blob.pixel_checksums(lanes), latent_bits, pixel_bits
 
     # --- bytes to images ------------------------------------------------------------------------
 
-    def decode(self, data: bytes) -> NDArray[np.uint8]:
-        """A blob -> uint8 [N, H, W, 3], checked against the pixels' checksums.
+    @overload
+    def decode(
+        self, data: bytes, only: None = None, salvage: Literal[False] = False
+    ) -> NDArray[np.uint8] | list[Image]: ...
+    @overload
+    def decode(self, data: bytes, only: int, salvage: bool = False) -> Image | None: ...
+    @overload
+    def decode(
+        self, data: bytes, only: Sequence[int] | None = None, salvage: bool = False
+    ) -> NDArray[np.uint8] | list[Image | None]: ...
+
+    def decode(self, data: bytes, only: int | Sequence[int] | None = None, salvage: bool = False) -> Any:
+        """A blob -> what was encoded, checked against the pixels' checksums.
+
+        Args:
+            data: the blob.
+            only: number of one image, or numbers of several, negative ones counted from the end: nothing
+                is decoded but the groups of tiles that they need.
+            salvage: return what is intact of a damaged or truncated blob.
+
+        Returns:
+            uint8 [N, H, W, 3] if an array was encoded, else a list of uint8 [H, W, 3]; of the images that
+            `only` names, or the one image that it names. With `salvage` always a list (or one image), with
+            None in place of what cannot be restored.
 
         Raises:
-            DamagedStreamError, WrongModelError, UnsupportedVersionError: never wrong pixels.
+            DamagedStreamError: its `images` are those that cannot be restored. Never wrong pixels.
+            WrongModelError, UnsupportedVersionError: not for this model, not of this version.
+            IndexError: there is no such image.
         """
-        parsed = blob.parse(bytes(data), self.model.id)
-        number, height, width = parsed.shape
+        parsed = blob.parse(memoryview(data).cast("B"), self.model.id, self.model.factor)
+        run, number = parsed.directory.sizes[0], parsed.directory.number
+        chosen, single = chosen_numbers(only, number)
+        images, lost = self._restore(parsed, None if only is None else set(chosen))
+        if not salvage and (lost or not parsed.complete):
+            raise _damage(lost, parsed.complete)
+        if single:
+            return images[chosen[0]]
+        if only is None and not salvage and isinstance(images, np.ndarray):
+            return images
+        picked = [images[i] for i in chosen]
+        if salvage or not parsed.directory.is_array:
+            return picked
+        return np.asarray(picked, np.uint8).reshape(len(picked), run.height, run.width, 3)
+
+    def _restore(
+        self, parsed: blob.Parsed, chosen: set[int] | None
+    ) -> tuple[NDArray[np.uint8] | list[Image | None], list[int]]:
+        """All images or the chosen ones, None for the others, and the numbers of those that are lost."""
+        directory = parsed.directory
+        sizes, number = directory.sizes, directory.number
+        parts = tiling.in_groups(sizes, directory.tile, self.model.factor, self.threads)
+        missing = {group for group, stream in enumerate(parsed.streams) if stream is None}
+        lost: set[int] = set()
+        images: NDArray[np.uint8] | list[Image | None]
+        if chosen is None and not missing and directory.is_array:
+            images = np.empty((number, sizes[0].height, sizes[0].width, 3), np.uint8)
+        else:
+            wanted = set(range(number)) if chosen is None else chosen
+            lost = wanted & tiling.images_of(parts, missing)
+            images = tiling.allocate(sizes, wanted - lost)
+            needed = tiling.groups_of(parts, wanted - lost, number)
+            parts = tiling.in_groups(sizes, directory.tile, self.model.factor, self.threads, needed)
+
+        for damaged in self._map(lambda part: self._decode_part(part, parsed, images), parts):
+            lost.update(damaged if chosen is None else chosen.intersection(damaged))
+        if lost:
+            images = [None if i in lost else image for i, image in enumerate(images)]
+        return images, sorted(lost)
+
+    def _decode_part(
+        self, part: Groups, parsed: blob.Parsed, images: NDArray[np.uint8] | list[Image | None]
+    ) -> list[int]:
+        """Decode groups into `images`; returns the images that are damaged."""
+        these = slice(part.first, part.first + len(part))
+        streams = [stream for stream in parsed.streams[these] if stream is not None]
         try:
-            self._check_size(number, height, width)
-        except CodingError as error:
-            raise DamagedStreamError(f"the blob claims impossible sizes: {error}") from error
-        if number * height * width * 3 > MAX_SAMPLES_PER_BYTE * len(data):
-            raise DamagedStreamError("the blob claims more pixels than its bytes can hold")
-        images = np.empty((number, height, width, 3), np.uint8)
-        for part in _batches(number, self._chunk(height, width)):
-            streams = parsed.groups[part.start // LANES : blob.group_count(part.stop)]
-            images[part] = self._decode_chunk(streams, part.stop - part.start, height, width)
-            for group in _batches(part.stop - part.start, LANES):
-                first = part.start + group.start
-                pixels = images[first : part.start + group.stop]
-                if blob.pixel_checksum(pixels) != parsed.checksums[first // LANES]:
-                    raise DamagedStreamError(
-                        f"images {first}..{first + len(pixels) - 1} do not match their checksum"
-                    )
-        return images
+            lanes = self._decode_groups(streams, len(part.tiles), part.shape)
+        except CodingError:
+            if len(part) == 1:
+                return part.images()
+            each = [self._decode_part(part.single(number), parsed, images) for number in part.numbers]
+            return [image for damaged in each for image in damaged]
+        part.paste(lanes, images)
+        pairs = zip(part.numbers, parsed.directory.checksums[these], blob.pixel_checksums(lanes), strict=True)
+        return [image for n, was, now in pairs if was != now for image in part.single(n).images()]
 
-    def _decode_chunk(
-        self, streams: Sequence[bytes], number: int, height: int, width: int
+    def _decode_groups(
+        self, streams: Sequence[memoryview], number: int, shape: tuple[int, int]
     ) -> NDArray[np.uint8]:
-        decoder = entropy.Decoder(streams, number, self.threads)
-        factor = self.model.factor
-        shape = (number, self.model.prior.groups, height // factor, width // factor)
-        indices = self.latent_coder.pop(decoder, shape)
-        logits, scales = self.synthesise(indices)
-        images = decoder.pop_pixels(self.pixel_model, logits, scales)
+        """Streams of groups -> their tiles, uint8 [n, h, w, 3]."""
+        decoder = entropy.Decoder(streams, number)
+        height, width = (side // self.model.factor for side in shape)
+        indices = self.latent_coder.pop(decoder, (number, self.model.prior.groups, height, width))
+        lanes: NDArray[np.uint8] = decoder.pop_pixels(self.pixel_model, *self.networks[1](indices))
         decoder.finish()
-        return images
+        return lanes
 
-    # --- checks ---------------------------------------------------------------------------------
+    # --- networks by themselves, and threads ------------------------------------------------------
 
-    def _chunk(self, height: int, width: int) -> int:
-        """Images coded at a time, whole groups of 32."""
-        return max(1, CHUNK_SAMPLES // (3 * height * width * LANES)) * LANES
+    def analyse(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """uint8 [N, H, W, 3], sides multiples of the model's factor -> indices uint16 [N, G, h, w]."""
+        parts = _slices(len(images), images.shape[1] * images.shape[2])
+        return np.concatenate(list(self._map(lambda part: self.networks[0](images[part]), parts)))
 
-    def _check(self, images: NDArray[np.uint8]) -> None:
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-            raise TypeError(
-                "images must be a numpy array of uint8; 16-bit and float images are not supported"
-            )
-        if images.ndim != 4 or images.shape[3] != 3:
-            raise CodingError(
-                f"images must have shape [N, H, W, 3], not {list(images.shape)}; convert to RGB"
-            )
-        self._check_size(*images.shape[:3])
+    def synthesise(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+        """Indices [N, G, h, w] -> logit int16 and scale uint8, both [N, 3, H, W]."""
+        parts = _slices(len(indices), indices.shape[2] * indices.shape[3] * self.model.factor**2)
+        logits, scales = zip(*self._map(lambda part: self.networks[1](indices[part]), parts), strict=True)
+        return np.concatenate(logits), np.concatenate(scales)
 
-    def _check_size(self, number: int, height: int, width: int) -> None:
-        factor = self.model.factor
-        if number < 1 or height < 1 or width < 1:
-            raise CodingError(f"nothing to code in {number} images of {height}x{width}")
-        if height % factor or width % factor:
-            raise CodingError(
-                f"sides of {height}x{width} must be multiples of {factor} for this model; "
-                f"pad to {-(-height // factor) * factor}x{-(-width // factor) * factor} or crop"
-            )
+    def _map(self, work: Callable[[A], B], parts: Sequence[A]) -> Iterator[B]:
+        """Results in order. C releases the interpreter's lock, so threads share the parts."""
+        if self.threads < 2 or len(parts) < 2:
+            yield from map(work, parts)
+            return
+        with ThreadPoolExecutor(min(self.threads, len(parts))) as pool:
+            yield from pool.map(work, parts)
 
 
 def available_cores() -> int:
@@ -257,7 +273,15 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _batches(number: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` that cover range(number)."""
-    for start in range(0, number, size):
-        yield slice(start, min(number, start + size))
+def _slices(number: int, pixels: int) -> list[slice]:
+    """Of `number` images of so many pixels, as many at a time as groups would be."""
+    size = max(1, tiling.RUN_PIXELS // max(1, pixels))
+    return [slice(start, start + size) for start in range(0, number, size)]
+
+
+def _damage(lost: Sequence[int], complete: bool) -> DamagedStreamError:
+    """What is wrong with a blob whose directory is right."""
+    what = "is damaged" if complete else "does not end where it should"
+    named = ", ".join(map(str, lost[:10])) + (", ..." if len(lost) > 10 else "")
+    which = f"{len(lost)} images cannot be restored ({named})" if lost else "the images asked for are intact"
+    return DamagedStreamError(f"the blob {what}: {which}; salvage=True returns what is intact", lost)

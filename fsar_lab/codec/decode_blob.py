@@ -1,4 +1,4 @@
-"""Decode one blob in a process of its own: `python -m fsar_lab.codec.decode_blob MODEL BLOB OUT.npy`.
+"""Decode one blob in a process of its own: `python -m fsar_lab.codec.decode_blob MODEL BLOB OUT`.
 
 Needs the exported model and the bytes alone: no training code, no checkpoint, no configuration.
 """
@@ -13,22 +13,28 @@ from pathlib import Path
 
 import numpy as np
 
-from fsar_lab.codec.codec import BATCH, Codec
+from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.engines import ENGINES
 from fsar_lab.errors import FsarError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Decode, write the images as .npy and print one line of JSON with the time taken."""
+    """Decode, write the images and print one line of JSON with the time taken."""
     parser = argparse.ArgumentParser(prog="python -m fsar_lab.codec.decode_blob", description=__doc__)
     parser.add_argument("model", type=Path, help="codec.fsarm")
     parser.add_argument("blob", type=Path, help="coded images")
-    parser.add_argument("out", type=Path, help=".npy file to write, uint8 [N, H, W, 3]")
-    parser.add_argument("--batch", type=int, default=BATCH, help="images the networks see at a time")
+    parser.add_argument(
+        "out",
+        type=Path,
+        help="file to write: .npy, uint8 [N, H, W, 3], if an array was encoded; "
+        "else .npz with arr_0, arr_1, ... of uint8 [H, W, 3]",
+    )
+    parser.add_argument("--engine", choices=ENGINES, default="c", help="what runs the networks")
     parser.add_argument("--threads", type=int, default=None, help="default: all cores")
     options = parser.parse_args(arguments)
     try:
         started = time.perf_counter()
-        codec = Codec.load(options.model, options.threads, options.batch)
+        codec = Codec.load(options.model, options.threads, options.engine)
         loaded = time.perf_counter()
         images = codec.decode(options.blob.read_bytes())
         decoded = time.perf_counter()
@@ -37,7 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     temporary = options.out.with_name(options.out.name + ".partial")
     with temporary.open("wb") as file:
-        np.save(file, images)
+        if isinstance(images, np.ndarray):
+            np.save(file, images)
+        else:
+            np.savez(file, *images)
     temporary.replace(options.out)
     seconds = {"load_seconds": loaded - started, "decode_seconds": decoded - loaded}
     print(json.dumps({"images": len(images), **{k: round(v, 4) for k, v in seconds.items()}}))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fsar_lab.codec.codec import Codec
 from fsar_lab.tables.pixels import FINE
 
+BATCH = 64  # images at a time: bounds the memory
 EPSILON = 1e-7  # floor of a probability, as in the training loss
 
 
@@ -29,8 +30,8 @@ def pixel_bits(codec: Codec, images: NDArray[np.uint8], log_scales: NDArray[np.f
     cost = [_costs(math.exp(log_scale)) for log_scale in log_scales.tolist()]
     inner, zero, top = (np.stack([c[i] for c in cost]) for i in range(3))
     total = 0.0
-    for start in range(0, len(images), codec.batch):
-        part = np.ascontiguousarray(images[start : start + codec.batch])
+    for start in range(0, len(images), BATCH):
+        part = np.ascontiguousarray(images[start : start + BATCH])
         logits, scales = codec.synthesise(codec.analyse(part))
         mean = codec.pixel_model.mean_index(part, logits).astype(np.int64)
         level = part.transpose(0, 3, 1, 2).astype(np.int64)

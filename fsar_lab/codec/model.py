@@ -57,7 +57,7 @@ class CodecModel:
     pixels: PixelTables
     facts: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def factor(self) -> int:
         """Image side over latent side."""
         return int(np.prod([layer.stride for layer in self.analysis.layers]))

@@ -250,8 +250,6 @@ class LoggerConfig:
 class CodingConfig:
     """Coding of the test set for real, after training."""
 
-    encode_batch: int = 64
-    decode_batch: int = 7  # in a separate process, from bytes and exported model alone
     calibration_images: int = 512
     siblings: bool = True  # also code the same latents with the uniform prior
     baselines: list[str] = field(default_factory=list)  # e.g. [png, webp, jxl_e3, jxl_e7]

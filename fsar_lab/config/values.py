@@ -126,8 +126,6 @@ RULES: dict[type, dict[str, Rule]] = {
     },
     schema.LoggerConfig: {"mode": one_of("offline", "online", "none")},
     schema.CodingConfig: {
-        "encode_batch": at_least(1),
-        "decode_batch": at_least(1),
         "calibration_images": at_least(1),
         "baselines": each(one_of(*baselines.names())),
     },

@@ -27,7 +27,7 @@ class Decoder:
     Not for use by several threads at once. After an error the decoder is of no further use.
     """
 
-    def __init__(self, groups: Sequence[bytes], num_images: int, threads: int = 1) -> None:
+    def __init__(self, groups: Sequence[bytes | memoryview], num_images: int, threads: int = 1) -> None:
         """Reads the states.
 
         Args:

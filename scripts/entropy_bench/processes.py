@@ -18,8 +18,7 @@ from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
 
-from entropy_bench.coder import Coder, Facts, Size
-from entropy_bench.workloads import Workload
+from entropy_bench.coder import Coder, Size
 
 PASS_SECONDS = 0.02  # a pass repeats its call until about this long
 MOST_CALLS = 100
@@ -74,9 +73,10 @@ def one_pass(coder: Coder) -> Pass:
 
 def serve(
     connection: Connection,
-    make: Callable[[Workload], Coder],
+    make: Callable[[Any], Any],
     environment: dict[str, str],
     cores: set[int],
+    run_pass: Callable[[Any], Any],
 ) -> None:
     """The process: takes the workload, answers with the coder's facts, then with a pass for every message."""
     os.environ.update(environment)
@@ -86,7 +86,7 @@ def serve(
         coder = make(connection.recv())
         connection.send(coder.facts)
         while connection.recv():
-            connection.send(one_pass(coder))
+            connection.send(run_pass(coder))
     except ModuleNotFoundError as error:
         connection.send(f"{error.name} is not installed: pip install -c constraints.txt '.[peers]'")
     except Exception as error:
@@ -94,15 +94,20 @@ def serve(
 
 
 class CoderProcess:
-    """The other end; `facts` are known once the tables are built."""
+    """The other end; `facts` are known once the tables are built.
+
+    `run_pass` is what the process does with the coder that `make` made of the workload; its answer must
+    not be a string, which is how errors come.
+    """
 
     def __init__(
         self,
-        make: Callable[[Workload], Coder],
-        workload: Workload,
+        make: Callable[[Any], Any],
+        workload: object,
         environment: dict[str, str],
         cores: set[int],
         limit: float,
+        run_pass: Callable[[Any], Any] = one_pass,
     ) -> None:
         """Starts the process and waits for its tables; `limit` seconds for this and for every answer.
 
@@ -112,22 +117,19 @@ class CoderProcess:
         context = multiprocessing.get_context("spawn")  # a fresh interpreter: no threads, no libraries loaded
         self._connection, theirs = context.Pipe()
         self._limit = limit
-        self._process = context.Process(target=serve, args=(theirs, make, environment, cores), daemon=True)
+        arguments = (theirs, make, environment, cores, run_pass)
+        self._process = context.Process(target=serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
-        facts = self._ask(workload)
-        assert isinstance(facts, Facts)
-        self.facts = facts
+        self.facts = self._ask(workload)
 
-    def run(self) -> Pass:
+    def run(self) -> Any:
         """One pass.
 
         Raises:
             CoderError: it failed.
         """
-        answer = self._ask(True)
-        assert isinstance(answer, Pass)
-        return answer
+        return self._ask(True)
 
     def close(self) -> None:
         """Ends the process."""
@@ -135,14 +137,14 @@ class CoderProcess:
         self._process.join()
         self._connection.close()
 
-    def _ask(self, message: object) -> Facts | Pass:
+    def _ask(self, message: object) -> Any:
         with suppress(ConnectionError):  # a process that has died is seen when it does not answer
             self._connection.send(message)
         try:
             if not self._connection.poll(self._limit):
                 self.close()
                 raise CoderError(f"no answer within {self._limit:g} s")
-            answer: Facts | Pass | str = self._connection.recv()
+            answer = self._connection.recv()
         except EOFError:
             self._process.join()
             raise CoderError(f"the process died with exit code {self._process.exitcode}") from None

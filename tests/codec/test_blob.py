@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,50 +14,76 @@ from numpy.typing import NDArray
 
 from fsar_lab.codec import blob
 from fsar_lab.codec.codec import Codec
-from fsar_lab.errors import (
-    CapacityError,
-    CodingError,
-    DamagedStreamError,
-    UnsupportedVersionError,
-    WrongModelError,
-)
+from fsar_lab.codec.tiling import TILE, SizeRun
+from fsar_lab.errors import CodingError, DamagedStreamError, UnsupportedVersionError, WrongModelError
+
+Image = NDArray[np.uint8]
+Case = tuple[list[Image], bytes]
 
 
 @pytest.fixture(scope="module")
-def small(codec: Codec, made_images: Callable[..., NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], bytes]:
-    images = made_images(3, side=4)
+def small(codec: Codec, made_images: Callable[..., Image]) -> Case:
+    """Three images, two groups: 0 and 2 share one."""
+    images = [*made_images(1, side=4), *made_images(1, side=6), *made_images(1, side=4, seed=1)]
     return images, codec.encode(images)
 
 
-def decodes_or_raises(codec: Codec, data: bytes, images: NDArray[np.uint8]) -> bool:
-    """True if decoding gave the right pixels, False if it raised a CodingError."""
-    try:
-        result = codec.decode(data)
-    except CodingError:
-        return False
-    assert np.array_equal(result, images)
-    return True
+def directory_of(codec: Codec, data: bytes) -> blob.Directory:
+    return blob.parse(memoryview(data), codec.model.id, codec.model.factor).directory
 
 
-def test_every_flipped_byte(codec: Codec, small: tuple[NDArray[np.uint8], bytes]) -> None:
+def first_stream(codec: Codec, data: bytes) -> int:
+    directory = directory_of(codec, data)
+    return blob.directory_bytes(len(directory.sizes), len(directory.lengths))
+
+
+def intact(decoded: list[Image | None], images: list[Image]) -> list[int]:
+    """The images that were restored, which must be right."""
+    assert len(decoded) == len(images)
+    found = [i for i, image in enumerate(decoded) if image is not None]
+    assert all(np.array_equal(decoded[i], images[i]) for i in found)  # type: ignore[arg-type]
+    return found
+
+
+def test_every_flipped_byte(codec: Codec, small: Case) -> None:
     images, data = small
+    streams = first_stream(codec, data)
+    second = streams + directory_of(codec, data).lengths[0]
     for position in range(len(data)):
         for bits in (1, 128, 255):
             damaged = bytearray(data)
             damaged[position] ^= bits
-            assert not decodes_or_raises(codec, bytes(damaged), images)
+            with pytest.raises(CodingError) as error:
+                codec.decode(bytes(damaged))
+            if position < streams:
+                with pytest.raises(CodingError):
+                    codec.decode(bytes(damaged), salvage=True)
+                continue
+            lost = () if position >= len(data) - 4 else (1,) if position >= second else (0, 2)
+            assert isinstance(error.value, DamagedStreamError) and error.value.images == lost
+            rest = sorted({0, 1, 2} - set(lost))
+            assert intact(codec.decode(bytes(damaged), salvage=True), images) == rest  # type: ignore[arg-type]
 
 
-def test_every_truncation(codec: Codec, small: tuple[NDArray[np.uint8], bytes]) -> None:
-    data = small[1]
+def test_every_truncation(codec: Codec, small: Case) -> None:
+    images, data = small
+    streams = first_stream(codec, data)
+    ends = [streams + directory_of(codec, data).lengths[0], len(data) - 4]
     for length in range(len(data)):
         with pytest.raises(DamagedStreamError):
             codec.decode(data[:length])
-    with pytest.raises(DamagedStreamError):
+        if length < streams:
+            with pytest.raises(DamagedStreamError):
+                codec.decode(data[:length], salvage=True)
+            continue
+        rest = [0, 1, 2] if length >= ends[1] else [0, 2] if length >= ends[0] else []
+        assert intact(codec.decode(data[:length], salvage=True), images) == rest  # type: ignore[arg-type]
+    with pytest.raises(DamagedStreamError, match="salvage"):
         codec.decode(data + b"\0")
+    assert intact(codec.decode(data + b"\0", salvage=True), images) == [0, 1, 2]  # type: ignore[arg-type]
 
 
-def test_random_damage(codec: Codec, small: tuple[NDArray[np.uint8], bytes]) -> None:
+def test_random_damage(codec: Codec, small: Case) -> None:
     images, data = small
     generator = np.random.default_rng(0)
     for _ in range(300):
@@ -63,67 +91,133 @@ def test_random_damage(codec: Codec, small: tuple[NDArray[np.uint8], bytes]) -> 
         start = int(generator.integers(len(data)))
         length = int(generator.integers(1, 9))
         damaged[start : start + length] = generator.bytes(length)
-        decodes_or_raises(codec, bytes(damaged), images)
-        decodes_or_raises(codec, generator.bytes(len(data)), images)
+        for salvage in (False, True):
+            try:
+                intact(codec.decode(bytes(damaged), salvage=salvage), images)  # type: ignore[arg-type, call-overload]
+            except CodingError:
+                assert bytes(damaged) != data
+        with pytest.raises(CodingError):
+            codec.decode(generator.bytes(len(data)))
 
 
-def test_swapped_groups(codec: Codec, made_images: Callable[..., NDArray[np.uint8]]) -> None:
-    images = made_images(64, side=4)
-    parsed = blob.parse(codec.encode(images), codec.model.id)
-    swapped = blob.Blob(parsed.model_id, parsed.shape, parsed.groups[::-1], parsed.checksums)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_salvage_of_an_array(codec: Codec, made_images: Callable[..., Image], threads: int) -> None:
+    """One damaged group costs its own 32 images, also where several are decoded at a time."""
+    images = made_images(100, side=4)
+    data = bytearray(codec.encode(images))
+    data[first_stream(codec, bytes(data)) + directory_of(codec, bytes(data)).lengths[0] + 200] ^= 1
+    many = Codec(codec.model, threads)
+    with pytest.raises(DamagedStreamError, match="32 images") as error:
+        many.decode(bytes(data))
+    assert error.value.images == tuple(range(32, 64))
+    decoded = many.decode(bytes(data), salvage=True)
+    assert intact(decoded, list(images)) == [*range(32), *range(64, 100)]  # type: ignore[arg-type]
+    assert many.decode(bytes(data), only=40, salvage=True) is None
+    some = many.decode(bytes(data), only=[40, 3], salvage=True)
+    assert some[0] is None and np.array_equal(some[1], images[3])  # type: ignore[arg-type]
+    assert np.array_equal(many.decode(bytes(data), only=[3, 99]), images[[3, 99]])
+    with pytest.raises(DamagedStreamError) as error:
+        many.decode(bytes(data), only=[3, 40])
+    assert error.value.images == (40,)
+    cut = many.decode(bytes(data[: len(data) // 2]), salvage=True)
+    assert intact(cut, list(images)) == list(range(32))  # type: ignore[arg-type]
+
+
+def test_swapped_groups(codec: Codec, made_images: Callable[..., Image]) -> None:
+    data = codec.encode(made_images(64, side=4))
+    directory, start = directory_of(codec, data), first_stream(codec, data)
+    middle = start + directory.lengths[0]
+    swapped = replace(directory, lengths=directory.lengths[::-1])
     with pytest.raises(DamagedStreamError):
-        codec.decode(blob.pack(swapped))
+        codec.decode(swapped.pack() + data[middle:-4] + data[start:middle] + blob.END)
 
 
-def test_wrong_model(codec: Codec, small: tuple[NDArray[np.uint8], bytes]) -> None:
+def test_wrong_model(codec: Codec, small: Case) -> None:
     with pytest.raises(WrongModelError, match=codec.model.id.hex()):
         codec.with_uniform_prior().decode(small[1])
 
 
-def reheaded(data: bytes, **fields: int) -> bytes:
-    """The blob with header fields replaced and a valid header checksum."""
-    names = ("magic", "version", "flags", "model", "number", "height", "width")
-    values = dict(zip(names, blob.HEADER.unpack_from(data))) | fields
-    body = blob.HEADER.size + blob.group_count(blob.HEADER.unpack_from(data)[4]) * blob.GROUP.size
-    head = blob.HEADER.pack(*values.values()) + data[blob.HEADER.size : body]
-    return head + struct.pack("<I", zlib.crc32(head)) + data[body + 4 :]
+def with_header(data: bytes, size: int, **fields: int) -> bytes:
+    """The blob with header fields replaced and a valid checksum over its first `size` bytes."""
+    names = ("magic", "version", "flags", "model", "number", "runs", "groups", "tile", "zero")
+    values = dict(zip(names, blob.HEADER.unpack_from(data), strict=True)) | fields
+    head = blob.HEADER.pack(*values.values()) + data[blob.HEADER.size : size - 4]
+    return head + struct.pack("<I", zlib.crc32(head)) + data[size:]
 
 
-def test_newer_version(codec: Codec, small: tuple[NDArray[np.uint8], bytes]) -> None:
-    assert reheaded(small[1]) == small[1]
-    for fields in ({"version": 2}, {"flags": 1}):
+def test_other_versions(codec: Codec, small: Case) -> None:
+    data = small[1]
+    size = first_stream(codec, data)
+    assert with_header(data, size) == data
+    for fields in ({"version": 3}, {"flags": 2}, {"zero": 1}):
         with pytest.raises(UnsupportedVersionError, match="update"):
-            codec.decode(reheaded(small[1], **fields))
+            codec.decode(with_header(data, size, **fields))
+    with pytest.raises(UnsupportedVersionError, match="never released"):
+        codec.decode(with_header(data, size, version=1))
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"height": 1 << 30, "width": 1 << 30},
-        {"height": 1 << 20, "width": 1 << 20},
-        {"height": 5},
-        {"height": 0},
         {"number": 0},
+        {"number": 4},
         {"number": (1 << 32) - 1},
-        {"number": 2},
-        {"height": 8, "width": 2},
+        {"tile": 0},
+        {"tile": 63},
+        {"tile": 512},
+        {"tile": 2},
+        {"runs": 0},
+        {"runs": 2},
+        {"runs": (1 << 32) - 1},
+        {"groups": 0},
+        {"groups": 3},
+        {"groups": (1 << 32) - 1},
+        {"flags": 1},
     ],
 )
-def test_lying_headers(codec: Codec, small: tuple[NDArray[np.uint8], bytes], fields: dict[str, int]) -> None:
-    with pytest.raises(DamagedStreamError):
-        codec.decode(reheaded(small[1], **fields))
+def test_lying_headers(codec: Codec, small: Case, fields: dict[str, int]) -> None:
+    for salvage in (False, True):
+        with pytest.raises(DamagedStreamError):
+            codec.decode(with_header(small[1], first_stream(codec, small[1]), **fields), salvage=salvage)  # type: ignore[call-overload]
 
 
-def test_capacity() -> None:
-    with pytest.raises(CapacityError, match="split"):
-        blob.pack(blob.Blob(bytes(8), (1, 2 << 20, 2), [b""], [0]))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sizes": [SizeRun(1, 1 << 30, 1 << 30)]},
+        {"sizes": [SizeRun(1, 1 << 20, 1 << 20)]},
+        {"sizes": [SizeRun((1 << 31) - 1, 1 << 20, 1 << 20)]},
+        {"sizes": [SizeRun(1 << 31, 4, 4)]},
+        {"sizes": [SizeRun(0, 4, 4), SizeRun(3, 4, 4)]},
+        {"sizes": [SizeRun(1, 0, 4)]},
+        {"sizes": [SizeRun(33, 4, 4)]},
+        {"sizes": [SizeRun(2, 64, 64), SizeRun(1, 62, 64)]},
+        {"lengths": [4, 1 << 31]},
+        {"lengths": [1 << 31, (1 << 32) - 1]},
+        {"lengths": [0, 0]},
+    ],
+)
+@pytest.mark.parametrize("salvage", [False, True])
+def test_lying_directories(codec: Codec, small: Case, changes: dict[str, Any], salvage: bool) -> None:
+    data = small[1]
+    lie = replace(directory_of(codec, data), **changes).pack() + data[first_stream(codec, data) :]
+    try:
+        decoded = codec.decode(lie, salvage=salvage)  # type: ignore[call-overload]
+    except DamagedStreamError:
+        return
+    assert salvage and all(image is None for image in decoded)
 
 
-def test_layout_is_as_documented(codec: Codec, small: tuple[NDArray[np.uint8], bytes]) -> None:
+def test_layout_is_as_documented(codec: Codec, made_images: Callable[..., Image]) -> None:
     """docs/FORMAT-blob.md."""
-    images, data = small
+    images = made_images(3, side=5)
+    data = codec.encode(images)
     assert data[:4] == b"\x93FSB" and data[-4:] == b"BSF\x93" and data[8:16] == codec.model.id
-    assert struct.unpack_from("<HH", data, 4) == (1, 0) and struct.unpack_from("<III", data, 16) == (3, 4, 4)
-    size, checksum = struct.unpack_from("<II", data, 28)
-    assert checksum == zlib.crc32(images.tobytes()) and len(data) == 28 + 8 + 4 + size + 4
-    assert struct.unpack_from("<I", data, 36)[0] == zlib.crc32(data[:36])
+    assert struct.unpack_from("<HH", data, 4) == (2, 1)
+    assert struct.unpack_from("<IIIHH", data, 16) == (3, 1, 1, TILE, 0)
+    assert struct.unpack_from("<III", data, 32) == (3, 5, 5)
+    size, checksum = struct.unpack_from("<II", data, 44)
+    padded = np.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)), "edge")
+    assert checksum == zlib.crc32(padded.tobytes()) and len(data) == 52 + 4 + size + 4
+    assert struct.unpack_from("<I", data, 52)[0] == zlib.crc32(data[:52])
+    assert codec.encode(list(images))[6] == 0

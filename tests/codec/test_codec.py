@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fsar_lab.codec import codec as module
+from fsar_lab.codec import blob, tiling
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.errors import CodingError
+from fsar_lab.errors import CapacityError, CodingError
 from fsar_lab.export import estimated_bits
 from fsar_lab.models.compressor import Compressor
 
@@ -44,23 +46,52 @@ def test_round_trip(codec: Codec, number: int, rows: int, columns: int, content:
     assert np.array_equal(codec.decode(codec.encode(images)), images)
 
 
-def test_bytes_do_not_depend_on_batch_threads_or_chunk(
+def test_bytes_do_not_depend_on_threads_engine_or_what_is_worked_on_at_a_time(
     model: CodecModel, made_images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = made_images(100)
-    data = Codec(model, threads=1, batch=64).encode(images)
-    assert Codec(model, threads=2, batch=7).encode(images) == data
-    assert np.array_equal(Codec(model, threads=2, batch=7).decode(data), images)
-    monkeypatch.setattr(module, "CHUNK_SAMPLES", 1)  # one group at a time
-    assert Codec(model, threads=1).encode(images) == data
-    assert np.array_equal(Codec(model, threads=1).decode(data), images)
+    images = [*made_images(100, side=4), *made_images(2, side=150), *made_images(40, side=30)]
+    data = Codec(model, threads=1).encode(images)
+    for pixels in (1, 1 << 30):
+        monkeypatch.setattr(tiling, "RUN_PIXELS", pixels)
+        for codec in (Codec(model, threads=2), Codec(model, threads=2, engine="torch")):
+            assert codec.encode(images) == data
+            assert all(map(np.array_equal, codec.decode(data), images))
+
+
+def test_bytes_do_not_depend_on_the_instruction_set(
+    model_path: Path, codec: Codec, made_images: Images, tmp_path: Path
+) -> None:
+    images = made_images(33, side=21)
+    np.save(tmp_path / "i.npy", images)
+    data = codec.encode(images)
+    code = (
+        "import sys\nimport numpy as np\nfrom fsar_lab import Codec\n"
+        "sys.stdout.buffer.write(Codec.load(sys.argv[1]).encode(np.load(sys.argv[2])))"
+    )
+    for isa in ("scalar", "sse4", "avx2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(model_path), str(tmp_path / "i.npy")],
+            env=os.environ | {"EC_ISA": isa},
+            capture_output=True,
+            check=True,
+        )
+        assert done.stdout == data, isa
 
 
 def test_groups_stand_alone(codec: Codec, made_images: Images) -> None:
     """An image's bytes depend on its group of 32 only."""
     images = made_images(64)
-    first = codec.encode(images[:32])
-    assert first[40:200] == codec.encode(images)[48:208]  # behind header and directory
+    first, both = (codec.encode(part) for part in (images[:32], images))
+    head = blob.directory_bytes(1, 1), blob.directory_bytes(1, 2)
+    size = len(first) - head[0] - len(blob.END)
+    assert first[head[0] : head[0] + size] == both[head[1] : head[1] + size]
+
+
+def test_an_image_of_its_own_size_has_bytes_of_its_own(codec: Codec, made_images: Images) -> None:
+    """Where no shape of tile is shared, other images change nothing in a stream."""
+    images = [image for side in (4, 10, 30) for image in made_images(1, side=side)]
+    streams = b"".join(codec.encode([image])[blob.directory_bytes(1, 1) : -len(blob.END)] for image in images)
+    assert codec.encode(images)[blob.directory_bytes(3, 3) : -len(blob.END)] == streams
 
 
 def test_separate_process(model_path: Path, codec: Codec, made_images: Images, tmp_path: Path) -> None:
@@ -70,11 +101,11 @@ def test_separate_process(model_path: Path, codec: Codec, made_images: Images, t
         "import sys\n"
         "from fsar_lab.codec.decode_blob import main\n"
         "assert main(sys.argv[1:]) == 0\n"
-        "bad = {'lightning', 'hydra', 'wandb', 'omegaconf', 'torchvision', 'fsar_lab.models'}\n"
+        "bad = {'torch', 'lightning', 'hydra', 'wandb', 'omegaconf', 'torchvision', 'fsar_lab.models'}\n"
         "bad &= set(sys.modules)\n"
         "assert not bad, bad"
     )
-    arguments = [str(model_path), str(tmp_path / "b"), str(tmp_path / "o.npy"), "--batch", "7"]
+    arguments = [str(model_path), str(tmp_path / "b"), str(tmp_path / "o.npy")]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
@@ -83,13 +114,24 @@ def test_separate_process(model_path: Path, codec: Codec, made_images: Images, t
     assert np.array_equal(np.load(tmp_path / "o.npy"), images)
 
 
-def test_loading_needs_no_torch(model_path: Path) -> None:
+def test_a_list_decoded_in_a_separate_process(model_path: Path, codec: Codec, tmp_path: Path) -> None:
+    from fsar_lab.codec.decode_blob import main
+
+    images = [np.full((3, 5, 3), 7, np.uint8), np.full((8, 2, 3), 9, np.uint8)]
+    (tmp_path / "b").write_bytes(codec.encode(images))
+    assert main([str(model_path), str(tmp_path / "b"), str(tmp_path / "o.npz")]) == 0
+    with np.load(tmp_path / "o.npz") as decoded:
+        assert all(np.array_equal(decoded[f"arr_{i}"], image) for i, image in enumerate(images))
+
+
+def test_coding_needs_no_torch(model_path: Path) -> None:
     code = (
-        "import sys\n"
-        "from fsar_lab.codec.codec import Codec\n"
-        "codec = Codec.load(sys.argv[1])\n"
-        "assert codec.table_bytes > 0 and 'torch' not in sys.modules\n"
-        "codec.networks\n"
+        "import sys\nimport numpy as np\nimport fsar_lab\n"
+        "codec = fsar_lab.Codec.load(sys.argv[1])\n"
+        "images = np.zeros((2, 5, 6, 3), np.uint8)\n"
+        "assert np.array_equal(codec.decode(codec.encode(images)), images)\n"
+        "assert not {'torch', 'lightning', 'hydra', 'omegaconf', 'PIL'} & set(sys.modules)\n"
+        "fsar_lab.Codec.load(sys.argv[1], engine='torch')\n"
         "assert 'torch' in sys.modules"
     )
     done = subprocess.run(
@@ -112,7 +154,9 @@ def test_bits_add_up(codec: Codec, made_images: Images) -> None:
     images = made_images(96)
     parts = codec.encode_parts(images)
     assert parts.samples == images.size and parts.bpd == 8 * len(parts.data) / images.size
-    container = 36 + 8 * 3  # and a state of 4 bytes an image, of which up to 2 carry information
+    container = blob.directory_bytes(1, 3) + len(
+        blob.END
+    )  # and a state of 4 bytes an image, of which up to 2 carry information
     assert container + 2 * 96 <= parts.overhead / 8 <= container + 4 * 96
 
 
@@ -140,15 +184,31 @@ def test_uniform_sibling(codec: Codec, made_images: Images) -> None:
     ("images", "error", "text"),
     [
         (np.zeros((1, 4, 4, 3)), TypeError, "uint8"),
-        (np.zeros((4, 4, 3), np.uint8), CodingError, r"\[N, H, W, 3\]"),
+        ([np.zeros((4, 4, 3), np.uint16)], TypeError, "uint8"),
+        ([[1, 2, 3]], TypeError, "NumPy arrays"),
+        ("images", TypeError, "list of arrays"),
+        (np.zeros((4, 4, 3), np.uint8), CodingError, r"\[N, H, W, 3\].*list"),
+        ([np.zeros((4, 4), np.uint8)], CodingError, "RGB"),
         (np.zeros((1, 4, 4, 1), np.uint8), CodingError, "RGB"),
+        ([np.zeros((4, 4, 4), np.uint8)], CodingError, "RGB"),
         (np.zeros((0, 4, 4, 3), np.uint8), CodingError, "nothing"),
-        (np.zeros((1, 5, 4, 3), np.uint8), CodingError, "multiples of 2.*pad to 6x4"),
+        ([np.zeros((4, 0, 3), np.uint8)], CodingError, "nothing"),
+        ([], CodingError, "nothing"),
+        (np.broadcast_to(np.uint8(0), (1, 1, (1 << 20) + 1, 3)), CapacityError, "split"),
     ],
 )
-def test_refuses(codec: Codec, images: NDArray[np.uint8], error: type[Exception], text: str) -> None:
+def test_refuses(codec: Codec, images: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         codec.encode(images)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [({"threads": 0}, "threads"), ({"engine": "fast"}, "c, torch"), ({"device": "cuda"}, 'engine="torch"')],
+)
+def test_refuses_settings(model: CodecModel, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Codec(model, **arguments)
 
 
 def test_layout_of_the_array_is_free(codec: Codec, made_images: Images) -> None:

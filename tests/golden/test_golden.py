@@ -1,0 +1,58 @@
+"""A pinned model and pinned blobs: if one changes, every file written so far becomes unreadable."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.model import CodecModel
+
+FOLDER = Path(__file__).parent
+
+
+def _maker() -> ModuleType:
+    """make_golden.py, which is a script beside this file."""
+    spec = importlib.util.spec_from_file_location("make_golden", FOLDER / "make_golden.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+maker = _maker()
+
+
+@pytest.fixture(scope="module")
+def golden_model() -> CodecModel:
+    return CodecModel.load(FOLDER / maker.MODEL)
+
+
+def test_the_formulas_still_give_the_model(golden_model: CodecModel, tmp_path: Path) -> None:
+    made = maker.model()
+    assert made.id == golden_model.id
+    golden_model.save(tmp_path / "again.fsarm")
+    assert CodecModel.load(tmp_path / "again.fsarm").id == made.id
+
+
+@pytest.mark.parametrize("engine", ["c", "torch"])
+@pytest.mark.parametrize("name", list(maker.CASES))
+def test_blobs(golden_model: CodecModel, name: str, engine: str) -> None:
+    codec = Codec(golden_model, threads=1, engine=engine)
+    images, data = maker.images(name), (FOLDER / f"{name}.fsb").read_bytes()
+    decoded = codec.decode(data)
+    assert type(decoded) is type(images) and len(decoded) == len(images)
+    assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(decoded, images))
+    assert codec.encode(images) == data
+
+
+def test_the_cases_use_most_of_the_model(golden_model: CodecModel) -> None:
+    codec = Codec(golden_model, threads=1)
+    indices = codec.analyse(maker.images("batch"))
+    _, scales = codec.synthesise(indices)
+    assert min(len(np.unique(indices[:, group])) for group in range(maker.GROUPS)) > maker.SYMBOLS // 3
+    assert len(np.unique(scales)) > maker.SCALES // 2
