@@ -20,7 +20,7 @@ def normalise(probabilities: NDArray[np.floating], bits: int) -> NDArray[np.uint
 
     Args:
         probabilities: [M, K], non-negative and finite; rows need not sum to one exactly.
-        bits: logarithm of the total, 8..16, with K <= 2^bits.
+        bits: logarithm of the total, 8..16, with K <= 2^bits; at 16 bits there must be two symbols.
 
     Returns:
         uint32 [M, K].
@@ -28,7 +28,8 @@ def normalise(probabilities: NDArray[np.floating], bits: int) -> NDArray[np.uint
     Raises:
         TableError: probabilities that are not finite, negative or all zero, or too many symbols.
     """
-    if probabilities.ndim != 2 or not 8 <= bits <= 16 or not 1 <= probabilities.shape[1] <= 1 << bits:
+    least = 1 if bits < 16 else 2  # a count fits 16 bits
+    if probabilities.ndim != 2 or not 8 <= bits <= 16 or not least <= probabilities.shape[1] <= 1 << bits:
         raise TableError(f"cannot spread 2^{bits} counts over a table of shape {probabilities.shape}")
     counts = np.empty(probabilities.shape, np.uint32)
     rows = max(1, CHUNK_ENTRIES // probabilities.shape[1])

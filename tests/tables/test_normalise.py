@@ -21,6 +21,10 @@ from fsar_lab.tables.normalise import normalise
 )
 @settings(max_examples=100, deadline=None)
 def test_sums_exactly_with_one_count_at_least(probabilities: np.ndarray, bits: int) -> None:
+    if probabilities.shape[1] == 1 and bits == 16:  # 65536 counts are more than one symbol can hold
+        with pytest.raises(TableError):
+            normalise(probabilities, bits)
+        return
     counts = normalise(probabilities, bits)
     assert counts.dtype == np.uint32 and counts.min() >= 1
     assert (counts.sum(1) == 1 << bits).all()
