@@ -202,6 +202,11 @@ def test_refuses(codec: Codec, images: Any, error: type[Exception], text: str) -
         codec.encode(images)
 
 
+def test_networks_alone_do_not_pad(codec: Codec, made_images: Images) -> None:
+    with pytest.raises(CodingError, match="multiples of 2"):
+        codec.analyse(made_images(1, side=5))
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [({"threads": 0}, "threads"), ({"engine": "fast"}, "c, torch"), ({"device": "cuda"}, 'engine="torch"')],
