@@ -28,6 +28,10 @@ WEIGHTS = "compressor.safetensors"  # the trained float model, as validated
 CODEC = "codec.fsarm"
 RESULT = "result.json"
 CHECKPOINT = Path("checkpoints", "last.ckpt")
+RETIRED = (
+    "encode_batch",
+    "decode_batch",
+)  # of callbacks.coding: earlier runs name them
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,6 +56,8 @@ def load_config(run_dir: Path) -> TrainConfig:
     if not path.is_file():
         raise ConfigError(f"run={run_dir}: no {CONFIG} there; give the directory that a training printed")
     plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for key in RETIRED:
+        plain.get("callbacks", {}).get("coding", {}).pop(key, None)
     tree = OmegaConf.structured(TrainConfig)
     for group, options in store.SCHEMAS.items():
         nodes = {getattr(node, "_target_", None): node for node in options.values()}

@@ -58,10 +58,12 @@ def main() -> None:
             print(f"{name}: left out, the zoo has no codec {images.codec!r}", flush=True)
             continue
         repeats, batches = (1, (1,)) if options.quick else (options.repeats, FLOAT_BATCHES)
-        rows += measure(images, entries(images, options.codecs, batches), repeats, options.limit)
-    print(f"\n{rows_table(rows)}\n\n{goals_table(rows)}")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+        measured = list(measure(images, entries(images, options.codecs, batches), repeats, options.limit))
+        print(f"\n{rows_table(measured)}\n", flush=True)
+        rows += measured
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    print(goals_table(rows))
 
 
 if __name__ == "__main__":

@@ -249,7 +249,16 @@ class Codec:
     # --- networks by themselves, and threads ------------------------------------------------------
 
     def analyse(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """uint8 [N, H, W, 3], sides multiples of the model's factor -> indices uint16 [N, G, h, w]."""
+        """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w].
+
+        Raises:
+            CodingError: a side is no multiple of the model's factor; only `encode` pads.
+        """
+        if images.shape[1] % self.model.factor or images.shape[2] % self.model.factor:
+            raise CodingError(
+                f"sides of {images.shape[1]}x{images.shape[2]} must be multiples of {self.model.factor} "
+                "for the networks alone; pad or crop"
+            )
         parts = _slices(len(images), images.shape[1] * images.shape[2])
         return np.concatenate(list(self._map(lambda part: self.networks[0](images[part]), parts)))
 

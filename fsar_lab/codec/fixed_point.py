@@ -1,12 +1,10 @@
 """Logits to counts in integers: a softmax that gives the same bits on every machine.
 
 Logits are logarithms to base 2 in units of 2^-8 bit. docs/FORMAT-bundle.md, section 5, specifies every step;
-nothing here is a float, and no intermediate value exceeds 63 bits.
+no float decides anything here, and no intermediate value exceeds 63 bits.
 """
 
 from __future__ import annotations
-
-from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +13,18 @@ LOGIT_BITS = 8  # fractional bits of a logit
 WEIGHT_BITS = 30  # the most likely symbol has weight 2^30; what is less likely than 2^-31 of it has none
 MAX_LOGIT = 1 << 24  # logits are within +-2^24, i.e. 65536 bits: far beyond what can matter
 
-BLOCK_ROWS = 64  # at a time: all intermediate values stay in the cache
-
 
 def _fractions() -> NDArray[np.int64]:
-    """floor(2^(30 - f/256)) for f = 0..255, by eight integer square roots of 2^(30 * 256 - f)."""
+    """floor(2^(30 - f/256)) for f = 0..255: the largest v with v^256 <= 2^(30 * 256 - f)."""
     values = []
     for f in range(1 << LOGIT_BITS):
-        root = 1 << (WEIGHT_BITS << LOGIT_BITS) - f
-        for _ in range(LOGIT_BITS):
-            root = isqrt(root)
-        values.append(root)
+        power = 1 << (WEIGHT_BITS << LOGIT_BITS) - f
+        value = int(2.0 ** (WEIGHT_BITS - f / (1 << LOGIT_BITS)))  # a guess, which integers put right
+        while value ** (1 << LOGIT_BITS) > power:
+            value -= 1
+        while (value + 1) ** (1 << LOGIT_BITS) <= power:
+            value += 1
+        values.append(value)
     return np.asarray(values, np.int64)
 
 
@@ -69,20 +68,11 @@ def softmax_counts(logits: NDArray[np.integer], bits: int) -> NDArray[np.uint32]
         raise ValueError(f"cannot spread 2^{bits} counts over logits of shape {logits.shape}")
     if logits.size and max(int(logits.max()), -int(logits.min())) > MAX_LOGIT:
         raise ValueError("logits exceed 2^24")
-    counts = np.empty(logits.shape, np.uint32)
-    for start in range(0, len(logits), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        counts[block] = _spread(exp2_weights(logits[block]), bits)
-    return counts
-
-
-def _spread(weights: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """Weights [M, K] to counts [M, K]."""
-    size, total = weights.shape[1], 1 << bits
+    size, total = logits.shape[1], 1 << bits
+    weights = exp2_weights(logits)
     one_count = weights.sum(1, keepdims=True) >> bits
     cumulative = np.cumsum(np.maximum(weights - one_count, 0), 1)  # below 2^46
     divisor = np.maximum(cumulative[:, -1:], 1)  # 0 only if K = 2^bits, where nothing is left to give
     given: NDArray[np.int64] = cumulative * (total - size) // divisor  # below 2^62
     given[:, 1:] -= given[:, :-1].copy()
-    given += 1
-    return given
+    return (given + 1).astype(np.uint32)

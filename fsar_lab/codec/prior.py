@@ -14,6 +14,7 @@ from fsar_lab.codec.integer_network import NetworkError
 
 Offset = tuple[int, int, int]
 PRODUCT_BITS = 14  # fractional bits of features times basis; logits keep LOGIT_BITS of them
+BLOCK = 64  # tables made at a time: all that is in between stays in the cache
 MAX_ORDER = 4
 MAX_GROUPS = 256
 MAX_RANK = 256
@@ -58,9 +59,14 @@ class PriorTables:
     @cached_property
     def counts(self) -> NDArray[np.uint32]:
         """uint32 [T, K], rows sum to 2^bits and no count is zero."""
-        # Exact, and far faster than a product of integers: all partial sums are integers below 2^38.
-        product = (self.features.astype(np.float64) @ self.basis.astype(np.float64)).astype(np.int64)
-        return softmax_counts(product + self.bias >> PRODUCT_BITS - LOGIT_BITS, self.bits)
+        features, basis = self.features.astype(np.float64), self.basis.astype(np.float64)
+        counts = np.empty((len(features), self.codebook_size), np.uint32)
+        for start in range(0, len(features), BLOCK):
+            block = slice(start, start + BLOCK)
+            # Exact, and far faster than a product of integers: partial sums are integers below 2^38.
+            product = (features[block] @ basis).astype(np.int64) + self.bias
+            counts[block] = softmax_counts(product >> PRODUCT_BITS - LOGIT_BITS, self.bits)
+        return counts
 
     def check(self) -> None:
         """Raise NetworkError unless shapes fit each other and every context has a table."""

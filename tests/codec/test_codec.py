@@ -66,9 +66,12 @@ def test_bytes_do_not_depend_on_the_instruction_set(
     data = codec.encode(images)
     code = (
         "import sys\nimport numpy as np\nfrom fsar_lab import Codec\n"
-        "sys.stdout.buffer.write(Codec.load(sys.argv[1]).encode(np.load(sys.argv[2])))"
+        "codec, images = Codec.load(sys.argv[1]), np.load(sys.argv[2])\n"
+        "data = codec.encode(images)\n"
+        "assert np.array_equal(codec.decode(data), images)\n"
+        "sys.stdout.buffer.write(data)"
     )
-    for isa in ("scalar", "sse4", "avx2"):
+    for isa in ("scalar", "sse4", "avx2", "avx2-vnni", "avx512"):  # or the best there is
         done = subprocess.run(
             [sys.executable, "-c", code, str(model_path), str(tmp_path / "i.npy")],
             env=os.environ | {"EC_ISA": isa},
@@ -200,6 +203,11 @@ def test_uniform_sibling(codec: Codec, made_images: Images) -> None:
 def test_refuses(codec: Codec, images: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         codec.encode(images)
+
+
+def test_networks_alone_do_not_pad(codec: Codec, made_images: Images) -> None:
+    with pytest.raises(CodingError, match="multiples of 2"):
+        codec.analyse(made_images(1, side=5))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -17,6 +19,8 @@ from fsar_lab.codec import tiling
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.tiling import TILE, SizeRun
 from fsar_lab.entropy import LANES
+from fsar_lab.export import export
+from fsar_lab.models.compressor import Compressor
 
 Image = NDArray[np.uint8]
 CONTENTS = ["noise", "flat", "gradient", "text"]
@@ -58,6 +62,17 @@ def test_all_sizes_together(codec: Codec) -> None:
     images = [make(*size, content, i) for i, size in enumerate(SIZES * 3) for content in CONTENTS]
     assert same(codec.decode(codec.encode(images)), images)
     assert codec.encode(tuple(images)) == codec.encode(images)
+
+
+@pytest.mark.parametrize("downsamples", [2, 3])
+def test_models_of_other_factors(
+    made_compressor: Callable[..., Compressor], calibration: torch.Tensor, downsamples: int
+) -> None:
+    """Every size is padded to what the model takes, also to a single latent."""
+    codec = Codec(export(made_compressor(downsamples=downsamples), calibration, {}), threads=2)
+    assert codec.model.factor == 2**downsamples
+    images = [make(*size, content) for size in SIZES for content in CONTENTS]
+    assert same(codec.decode(codec.encode(images)), images)
 
 
 @given(

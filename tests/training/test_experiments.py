@@ -22,7 +22,7 @@ from fsar_lab.train import main
 KEYS = {
     "status", "lossless", "images", "bpd", "bpd_latents", "bpd_pixels", "bpd_overhead", "bpd_estimated",
     "bpd_float_estimated", "encode_MBps", "decode_MBps", "encode_coder_MBps", "decode_coder_MBps",
-    "table_bytes", "parameters", "train_images", "train_seconds", "config_hash", "versions", "git",
+    "engine", "table_bytes", "parameters", "train_images", "train_seconds", "config_hash", "versions", "git",
 }  # fmt: skip
 SPEEDS = {key for key in KEYS if key.endswith("MBps")}
 
@@ -66,6 +66,7 @@ def check(result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: flo
     """What holds for every finished experiment."""
     assert keys <= result.keys()
     assert (result["status"], result["lossless"], result["images"]) == ("ok", True, 64)
+    assert result["engine"] == "c"
     parts = result["bpd_latents"] + result["bpd_pixels"] + result["bpd_overhead"]
     assert result["bpd"] == pytest.approx(parts, abs=1e-12)
     samples = result["images"] * math.prod(result["image_shape"])

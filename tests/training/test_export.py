@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fsar_lab import run_files
 from fsar_lab.bundle import export_run
 from fsar_lab.codec.model import CodecModel
+from fsar_lab.config.compose import compose
 from fsar_lab.errors import TrainingError
 
 
@@ -57,3 +59,13 @@ def test_help_and_mistakes() -> None:
     assert wrong.returncode == 2 and "export takes run=DIRECTORY and out=FILE" in wrong.stderr
     missing = run("run=nowhere")
     assert missing.returncode == 2 and "no config.yaml there" in missing.stderr
+
+
+def test_settings_that_are_gone_do_not_make_a_run_unreadable(tiny: list[str], tmp_path: Path) -> None:
+    config = compose(tiny)
+    run_files.save_config(tmp_path, config)
+    path = tmp_path / run_files.CONFIG
+    plain = yaml.safe_load(path.read_text())
+    plain["callbacks"]["coding"] |= {"encode_batch": 64, "decode_batch": 7}
+    path.write_text(yaml.safe_dump(plain))
+    assert run_files.load_config(tmp_path) == config
