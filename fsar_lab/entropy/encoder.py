@@ -26,7 +26,7 @@ _STATES = np.dtype(
         "itemsize": ffi.sizeof("ec_encoder"),
     }
 )
-BATCH = 16  # groups encoded into the same buffer before their words are taken away: it stays in the cache
+BATCH = 64  # groups encoded into the same buffer before their words are taken away: it stays in the cache
 
 
 class Encoder:

@@ -72,8 +72,10 @@ def check(result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: flo
     samples = result["images"] * math.prod(result["image_shape"])
     assert result["bpd"] == pytest.approx(8 * result["bytes"] / samples, abs=1e-12)
     assert result["bpd_overhead"] > 0
-    coded = result["bpd_latents"] + result["bpd_pixels"]
-    assert coded == pytest.approx(result["bpd_estimated"], rel=tolerance)
+    pixels = result["bpd_estimated"] - result["bpd_latents_estimated"]
+    assert result["bpd_pixels"] == pytest.approx(pixels, rel=tolerance)
+    # Less is possible: the exported tables have seen more of the training images than the network has.
+    assert result["bpd_latents"] <= result["bpd_latents_estimated"] * (1 + tolerance)
     assert result["bpd_estimated"] == pytest.approx(result["bpd_float_estimated"], rel=0.02)
     assert all(count > 0 for name, count in result["parameters"].items() if name in ("backbone", "quantizer"))
 
