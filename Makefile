@@ -35,7 +35,7 @@ help:
 	@echo "  make build      install, and build the C extensions"
 	@echo "  make test-all   every test, test-c, and the C tests for 64-bit ARM where a cross compiler and qemu are"
 	@echo "  make test-c     the C tests, also under address and undefined-behaviour sanitizers"
-	@echo "  make fuzz       libFuzzer on the C library, FUZZ_SECONDS=60 (needs clang)   (make fuzz-long: an hour)"
+	@echo "  make fuzz       libFuzzer on the C library, FUZZ_SECONDS=60 (needs clang), then mutated bundles and blobs   (make fuzz-long: an hour)"
 	@echo "  make lint       ruff, clang-format, C warnings as errors        (make format: repair what can be)"
 	@echo "  make type       mypy --strict"
 	@echo "  make bench      speed of the entropy coder and of whole codecs, on this machine"
@@ -98,8 +98,9 @@ test-all: $(BUILT)
 test-c:
 	$(MAKE) -C entropy_c test
 
-fuzz fuzz-long:
+fuzz fuzz-long: $(BUILT)
 	$(MAKE) -C entropy_c $@
+	$(PY) scripts/fuzz_files.py --seconds $(or $(FUZZ_SECONDS),60) --seed $$$$
 
 # Without the peers the benchmark still runs: their rows then say that they are not installed.
 $(PEERS): $(INSTALLED)

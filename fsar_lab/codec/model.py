@@ -139,7 +139,10 @@ class CodecModel:
         path = Path(path)
         temporary = path.with_name(path.name + ".partial")
         contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the user's umask has it: save_file would leave it to its owner
         save_file(contiguous, temporary, {KEY: json.dumps(description, sort_keys=True, allow_nan=False)})
+        temporary.chmod(mode)
         temporary.replace(path)
 
     @staticmethod

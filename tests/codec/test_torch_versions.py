@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-OTHER = "2.11.0"  # the oldest that fsar_lab is kept working with; a download of several GB with CUDA's libraries
+OTHER = (
+    "2.11.0"  # the oldest that fsar_lab is kept working with; a download of several GB with CUDA's libraries
+)
 CODE = """
 import numpy as np, sys, torch
 from pathlib import Path
