@@ -197,8 +197,8 @@ static int choose_rows(ec_tables *t, const uint32_t *counts, int layout) {
     if (layout == EC_LAYOUT_SPLITS || (layout != EC_LAYOUT_BUCKETS && wanted && alphabet > 16)) {
         plan_splits(t, alphabet);
         uint64_t beyond = 0;
-        int suit = 1;
-        for (size_t i = 0; i < t->count; i++) {
+        int suit = layout == EC_LAYOUT_SPLITS || t->count <= BUCKETS_IN_CACHE / t->row_bytes;
+        for (size_t i = 0; suit && i < t->count; i++) {
             const uint32_t *row = counts + i * alphabet;
             /* Nothing but escapes: the first bucket would begin with a symbol that eight bits cannot name. */
             if (alphabet > 256 && row[256] == 1u << t->bits) suit = 0;
@@ -206,8 +206,7 @@ static int choose_rows(ec_tables *t, const uint32_t *counts, int layout) {
         }
         if (layout == EC_LAYOUT_SPLITS) return suit;
         const uint64_t slots = (uint64_t)t->count << t->bits;
-        if (suit && beyond * 1000000 <= slots * BEYOND_SPLITS && t->count <= BUCKETS_IN_CACHE / t->row_bytes)
-            return 1;
+        if (suit && beyond * 1000000 <= slots * BEYOND_SPLITS) return 1;
     }
     if (layout == EC_LAYOUT_BUCKETS || wanted) {
         plan_buckets(t, alphabet);
