@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -72,12 +73,16 @@ class Codec:
         self.model, self.engine, self.device = model, engine, device
         self.threads = threads or available_cores()
         self.networks = engines.make_networks(model, engine, device, self.threads)
-        self.latent_coder = LatentCoder(model.prior)
         tables, starts = model.pixels, np.cumsum([0, *map(len, model.pixels.taps)])
         weights = [tables.weights[a:b].tolist() for a, b in pairwise(starts)]
         self.pixel_model = entropy.PixelModel(
             tables.cdf, tables.mean_lut, tables.taps, weights, tables.bias.tolist()
         )
+
+    @cached_property
+    def latent_coder(self) -> LatentCoder:
+        """The prior's tables, made when first wanted: that takes longer than all the rest of loading."""
+        return LatentCoder(self.model.prior)
 
     @staticmethod
     def load(path: str | Path, threads: int | None = None, engine: str = "c", device: str = "cpu") -> Codec:
