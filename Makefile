@@ -96,7 +96,7 @@ test-all: $(BUILT)
 	@$(MAKE) --no-print-directory -C entropy_c test-aarch64
 
 test-c:
-	$(MAKE) -j $(shell getconf _NPROCESSORS_ONLN) --output-sync=target -C entropy_c test
+	$(MAKE) -C entropy_c test
 
 fuzz fuzz-long: $(BUILT)
 	$(MAKE) -C entropy_c $@
