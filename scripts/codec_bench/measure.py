@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from entropy_bench.measure import cores_for
-from entropy_bench.processes import CoderError, CoderProcess, Time
+from entropy_bench.processes import CoderProcess, Time, take_turns
 
 from codec_bench.coders import Classical, Facts, Own, Pass, one_pass
 from codec_bench.images import Images
@@ -131,31 +131,14 @@ def row(images: Images, entry: Entry, facts: Facts, passes: list[Pass]) -> Row:
 
 def measure(images: Images, chosen: Sequence[Entry], repeats: int, limit: float) -> Iterator[Row]:
     """A row for every entry, one that fails with its error; `limit` seconds for every answer."""
-    running: dict[int, CoderProcess] = {}
-    errors: dict[int, str] = {}
-    passes: dict[int, list[Pass]] = {}
-    try:
-        for number, entry in enumerate(chosen):
-            try:
-                running[number] = CoderProcess(
-                    entry.make, images, entry.environment, cores_for(entry.threads), limit, one_pass
-                )
-                passes[number] = []
-            except CoderError as error:
-                errors[number] = str(error)
-        for _ in range(repeats):
-            for number in sorted(running.keys() - errors.keys()):
-                try:
-                    passes[number].append(running[number].run())
-                except CoderError as error:
-                    errors[number] = str(error)
-        for number, entry in enumerate(chosen):
-            if number in errors:
-                yield Row(
-                    images.name, entry.codec, entry.engine, entry.threads, entry.batch, error=errors[number]
-                )
-            else:
-                yield row(images, entry, running[number].facts, passes[number])
-    finally:
-        for process in running.values():
-            process.close()
+
+    def start(entry: Entry) -> CoderProcess:
+        cores = cores_for(entry.threads)
+        return CoderProcess(entry.make, images, entry.environment, cores, limit, one_pass)
+
+    starts = [partial(start, entry) for entry in chosen]
+    for entry, (facts, passes, error) in zip(chosen, take_turns(starts, repeats), strict=True):
+        if error is not None:
+            yield Row(images.name, entry.codec, entry.engine, entry.threads, entry.batch, error=error)
+        else:
+            yield row(images, entry, facts, passes)

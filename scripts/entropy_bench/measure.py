@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 
 from entropy_bench import own, peers
 from entropy_bench.coder import Coder, Facts
-from entropy_bench.processes import CoderError, CoderProcess, Pass
+from entropy_bench.processes import CoderError, CoderProcess, Pass, take_turns
 from entropy_bench.workloads import IndexedWorkload, LatentWorkload, PixelWorkload, Workload
 
 
@@ -173,28 +174,13 @@ def measure(workload: Workload, repeats: int, limit: float) -> Iterator[Row]:
     else:
         sent = workload
     entries = [entry for entry in ENTRIES if entry.runs_on(workload)]
-    running: dict[int, CoderProcess] = {}
-    errors: dict[int, str] = {}
-    passes: dict[int, list[Pass]] = {}
-    try:
-        for number, entry in enumerate(entries):
-            try:
-                cores = cores_for(entry.threads)
-                running[number] = CoderProcess(entry.make, sent, entry.environment, cores, limit)
-                passes[number] = []
-            except CoderError as error:
-                errors[number] = str(error)
-        for _ in range(repeats):
-            for number in sorted(running.keys() - errors.keys()):
-                try:
-                    passes[number].append(running[number].run())
-                except CoderError as error:
-                    errors[number] = str(error)
-        for number, entry in enumerate(entries):
-            if number in errors:
-                yield Row(workload.name, entry.name, threads=entry.threads, error=errors[number])
-            else:
-                yield row(workload, entry, running[number].facts, passes[number])
-    finally:
-        for process in running.values():
-            process.close()
+
+    def start(entry: Entry) -> CoderProcess:
+        return CoderProcess(entry.make, sent, entry.environment, cores_for(entry.threads), limit)
+
+    starts = [partial(start, entry) for entry in entries]
+    for entry, (facts, passes, error) in zip(entries, take_turns(starts, repeats), strict=True):
+        if error is not None:
+            yield Row(workload.name, entry.name, threads=entry.threads, error=error)
+        else:
+            yield row(workload, entry, facts, passes)

@@ -11,7 +11,7 @@ import math
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -152,3 +152,39 @@ class CoderProcess:
             self.close()
             raise CoderError(answer)
         return answer
+
+
+def take_turns(
+    starts: Sequence[Callable[[], CoderProcess]], repeats: int
+) -> Iterator[tuple[Any, list[Any], str | None]]:
+    """Runs coders pass after pass in turns, so that noise hits all of them.
+
+    Args:
+        starts: each makes the process of one coder.
+        repeats: passes of each.
+
+    Yields:
+        For every coder, in order: its facts, its passes and None; or None, its passes so far and what failed.
+    """
+    running: dict[int, CoderProcess] = {}
+    errors: dict[int, str] = {}
+    passes: list[list[Any]] = [[] for _ in starts]
+    try:
+        for number, start in enumerate(starts):
+            try:
+                running[number] = start()
+            except CoderError as error:
+                errors[number] = str(error)
+        for _ in range(repeats):
+            for number in sorted(running.keys() - errors.keys()):
+                try:
+                    passes[number].append(running[number].run())
+                except CoderError as error:
+                    errors[number] = str(error)
+        for number in range(len(starts)):
+            failed = errors.get(number)
+            facts = running[number].facts if failed is None else None
+            yield facts, passes[number], failed
+    finally:
+        for process in running.values():
+            process.close()
