@@ -40,6 +40,11 @@ def build(config: Any, **extra: Any) -> Any:
     return factory(config, **extra)
 
 
+def nothing(config: Any, **extra: Any) -> None:
+    """The part that the option `none` of a group stands for: there is none."""
+    del config, extra
+
+
 def check_target(target: str) -> None:
     """Refuse targets outside the allowed packages: a configuration must not be able to run any code.
 

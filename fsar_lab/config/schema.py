@@ -16,6 +16,13 @@ from omegaconf import MISSING
 ALLOWED_TARGETS = ("fsar_lab.",)
 
 
+@dataclass
+class NoneConfig:
+    """The option `none` of backbone, quantizer or prior: the model has no such part."""
+
+    _target_: str = "fsar_lab.config.build.nothing"
+
+
 # --- backbone --------------------------------------------------------------------------------
 
 

@@ -8,9 +8,9 @@ from fsar_lab.config import schema
 
 # group -> option -> dataclass. A YAML file of the group begins with `defaults: [base_<option>, _self_]`.
 SCHEMAS: dict[str, dict[str, type]] = {
-    "backbone": {"shallow": schema.ShallowConfig},
-    "quantizer": {"v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
-    "prior": {"uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
+    "backbone": {"none": schema.NoneConfig, "shallow": schema.ShallowConfig},
+    "quantizer": {"none": schema.NoneConfig, "v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
+    "prior": {"none": schema.NoneConfig, "uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,

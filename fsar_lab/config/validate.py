@@ -29,7 +29,14 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
     """
     problems = list(check_values(config))
     if not problems:  # the checks below divide by these values
-        problems = [*_targets(config), *_width(config), *_side(config), *_prior(config), *_coder(config)]
+        problems = [
+            *_targets(config),
+            *_parts(config),
+            *_width(config),
+            *_side(config),
+            *_prior(config),
+            *_coder(config),
+        ]
         problems += _trainer(config)
     if resources:
         problems += [*_data(config), *_devices(config), *_baselines(config)]
@@ -54,7 +61,20 @@ def _targets(config: TrainConfig) -> Iterator[str]:
             yield f"{group}.{error}"
 
 
+def _parts(config: TrainConfig) -> Iterator[str]:
+    """Which options of backbone, quantizer, prior and coder go together."""
+    if _absent(config.backbone) != _absent(config.quantizer):
+        missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
+        yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
+
+
+def _absent(part: object) -> bool:
+    return isinstance(part, schema.NoneConfig)
+
+
 def _width(config: TrainConfig) -> Iterator[str]:
+    if _absent(config.backbone) or not isinstance(config.quantizer, schema.VectorQuantizerConfig):
+        return
     width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
     if groups * dim == width:
         return
@@ -71,6 +91,8 @@ def _width(config: TrainConfig) -> Iterator[str]:
 
 
 def _side(config: TrainConfig) -> Iterator[str]:
+    if _absent(config.backbone):
+        return
     side, factor = image_side(config.dataset), 2**config.backbone.downsamples
     if side % factor:
         key = "dataset.tile" if isinstance(config.dataset, schema.PhotosConfig) else "dataset.side"
@@ -86,6 +108,9 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
+    if _absent(config.quantizer):
+        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
+        return
     groups, size = config.quantizer.groups, config.quantizer.codebook_size
     for offset in offsets:
         if len(offset) != 3:

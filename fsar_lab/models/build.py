@@ -12,5 +12,7 @@ def build_compressor(config: TrainConfig) -> Compressor:
     coder = build(config.coder)
     backbone = build(config.backbone, out_channels=coder.out_channels)
     quantizer = build(config.quantizer)
-    sizes = {"groups": quantizer.groups, "codebook_size": quantizer.codebook_size, "dim": quantizer.dim}
+    sizes = {}
+    if quantizer is not None:
+        sizes = {"groups": quantizer.groups, "codebook_size": quantizer.codebook_size, "dim": quantizer.dim}
     return Compressor(backbone, quantizer, build(config.prior, **sizes), coder)

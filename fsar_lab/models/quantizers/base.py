@@ -24,6 +24,7 @@ class Quantized:
         loss: nats summed over everything, the quantizer's own terms (commitment and the like).
         loss_per_element: a further term that is a mean over elements, not to be divided by the
             number of sub-pixels (VQ-VAE's losses, METHOD 3).
+        nats: cost of each symbol under the quantizer's own density (prior=none), shaped as `indices`.
     """
 
     indices: Tensor
@@ -32,6 +33,7 @@ class Quantized:
     selection: Tensor | None
     loss: Tensor
     loss_per_element: Tensor
+    nats: Tensor | None = None
 
 
 class VectorQuantizer(nn.Module):
