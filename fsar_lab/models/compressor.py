@@ -66,7 +66,7 @@ class Compressor(nn.Module):
         return x.float() / 255.0 - 0.5
 
     def on_step(self, step: int, steps: int) -> None:
-        """Tell every part that has an `on_step` how far training is: optimizer step `step` of `steps` begins."""
+        """Tell every part that has an `on_step` that optimizer step `step` of `steps` begins."""
         for part in (self.backbone, self.quantizer, self.prior, self.coder):
             if hasattr(part, "on_step"):
                 part.on_step(step, steps)
