@@ -10,7 +10,12 @@ from fsar_lab.config import schema
 SCHEMAS: dict[str, dict[str, type]] = {
     "backbone": {"none": schema.NoneConfig, "shallow": schema.ShallowConfig},
     "quantizer": {"none": schema.NoneConfig, "v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
-    "prior": {"none": schema.NoneConfig, "uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
+    "prior": {
+        "none": schema.NoneConfig,
+        "uniform": schema.UniformConfig,
+        "fsar": schema.FSARConfig,
+        "convolution": schema.ConvolutionConfig,
+    },
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,

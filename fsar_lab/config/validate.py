@@ -105,12 +105,12 @@ def _side(config: TrainConfig) -> Iterator[str]:
 
 def _prior(config: TrainConfig) -> Iterator[str]:
     prior = config.prior
+    if _absent(config.quantizer) and not _absent(prior):
+        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
+        return
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
-    if _absent(config.quantizer):
-        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
-        return
     groups, size = config.quantizer.groups, config.quantizer.codebook_size
     for offset in offsets:
         if len(offset) != 3:

@@ -76,6 +76,13 @@ def one_of(*names: str) -> Rule:
     return check
 
 
+def odd_up_to(high: int) -> Rule:
+    """The value must be odd, 3 or more and at most `high`."""
+    return lambda value: (
+        None if value % 2 and 3 <= value <= high else f"must be an odd number between 3 and {high}"
+    )
+
+
 def filled(value: Any) -> str | None:
     """The text must not be empty."""
     return None if value.strip() else "must not be empty"
@@ -103,6 +110,7 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.STHQConfig: {**_QUANTIZER, "gumbel_temperature": positive, "variance": positive},
     schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
     schema.FSARConfig: {"hidden_expansion": at_least(1), "train_share": share},
+    schema.ConvolutionConfig: {"mask": one_of("raster", "checkerboard"), "kernel": odd_up_to(15)},
     schema.GaussianConfig: _GAUSSIAN,
     schema.GaussianLinearARConfig: {**_GAUSSIAN, "fit_images": at_least(0)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
