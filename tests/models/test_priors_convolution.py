@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from fsar_lab.config.schema import ConvolutionConfig
-from fsar_lab.models.priors.convolution import Convolution, mask_taps
+from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.quantizers.base import Quantized
+from fsar_lab.tables.masks import mask_taps
 
 N, GROUPS, K, D, H, W = 2, 3, 5, 2, 4, 5
 KINDS = list(itertools.product(("raster", "checkerboard"), (3, 5)))

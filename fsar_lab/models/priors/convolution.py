@@ -7,23 +7,7 @@ from torch import Tensor, nn
 
 from fsar_lab.config.schema import ConvolutionConfig
 from fsar_lab.models.quantizers.base import Quantized
-
-Tap = tuple[int, int]
-
-
-def mask_taps(mask: str, kernel: int) -> tuple[Tap, ...]:
-    """Offsets (row, column) of the neighbours that a convolution may see, in raster order.
-
-    Args:
-        mask: "raster", every position that precedes the coded one (type A of PixelCNN, arXiv:1601.06759);
-            "checkerboard", every position of the other colour (arXiv:2103.15306).
-        kernel: odd side of the window.
-    """
-    reach = range(-(kernel // 2), kernel // 2 + 1)
-    window = [(dy, dx) for dy in reach for dx in reach]
-    if mask == "raster":
-        return tuple(tap for tap in window if tap < (0, 0))
-    return tuple((dy, dx) for dy, dx in window if (dy + dx) % 2)
+from fsar_lab.tables.masks import CHECKERBOARD, Tap, mask_taps
 
 
 def anchors(height: int, width: int, device: torch.device | None = None) -> Tensor:
@@ -70,7 +54,7 @@ class Convolution(nn.Module):
     @property
     def two_passes(self) -> bool:
         """Whether anchors are coded before all others."""
-        return self.mask == "checkerboard"
+        return self.mask == CHECKERBOARD
 
     def logits(self, samples: Tensor) -> Tensor:
         """Codebook vectors [N, C, D, h, w] -> [N, C, K, h, w], the logits at every position."""
