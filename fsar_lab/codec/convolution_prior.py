@@ -6,17 +6,21 @@ each neighbour (tap and group) and its symbol, of logits of all groups at the co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
+from fsar_lab.codec.fields import MAX_VALUES, Tensors, damaged, inflate, integer, member, tensor
 from fsar_lab.codec.fixed_point import MAX_LOGIT, softmax_counts
 from fsar_lab.codec.integer_network import NetworkError
+from fsar_lab.codec.parts import Json, Pack
 from fsar_lab.codec.prior import MAX_GROUPS, MAX_SYMBOLS
 from fsar_lab.errors import SymbolRangeError
 from fsar_lab.tables.masks import CHECKERBOARD, MASKS, mask_taps
@@ -46,6 +50,7 @@ class ConvolutionPrior:
         bits: logarithm of the sum of a distribution's counts.
     """
 
+    kind: ClassVar[str] = "convolution"
     weight: NDArray[np.int16]
     vectors: NDArray[np.int16]
     shift: int
@@ -63,7 +68,17 @@ class ConvolutionPrior:
     @property
     def codebook_size(self) -> int:
         """K."""
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
+
+    @property
+    def tables(self) -> int:
+        """Rows of logits, one for each symbol of each neighbour."""
+        return len(self.taps) * self.groups * self.codebook_size
+
+    @property
+    def uniform(self) -> bool:
+        """Every index is equally likely: never so."""
+        return False
 
     @property
     def taps(self) -> tuple[Position, ...]:
@@ -100,11 +115,11 @@ class ConvolutionPrior:
         """Raise NetworkError unless shapes fit each other and every logit is within its bounds."""
         if self.mask not in MASKS or self.kernel % 2 == 0 or not 3 <= self.kernel <= MAX_KERNEL:
             raise NetworkError("prior: an unknown mask or window")
-        arrays = [(self.weight, np.int16, 4), (self.vectors, np.int16, 3), (self.bias, np.int32, 2)]
-        if self.static is not None:
-            arrays.append((self.static, np.int32, 2))
-        if any(array.dtype != dtype or array.ndim != sides for array, dtype, sides in arrays):
-            raise NetworkError("prior: weights, vectors or logits are of the wrong type")
+        both = [self.bias] if self.static is None else [self.bias, self.static]
+        if any(logits.dtype != np.int32 for logits in both) or self.vectors.ndim != 3:
+            raise NetworkError("prior: vectors or logits are of the wrong type")
+        if self.weight.dtype != np.int16 or self.vectors.dtype != np.int16:
+            raise NetworkError("prior: weights or vectors are of the wrong type")
         taps, (groups, size, dim) = len(self.taps), self.vectors.shape
         if not 8 <= self.bits <= 16 or not 2 <= size <= min(1 << self.bits, MAX_SYMBOLS):
             raise NetworkError(f"prior: {size} symbols do not fit tables of {self.bits} bits")
@@ -114,14 +129,56 @@ class ConvolutionPrior:
             raise NetworkError("prior: weights, vectors and window do not fit")
         if taps * (groups * size) ** 2 > MAX_ROW_VALUES:
             raise NetworkError("prior: the table of the convolution would be too large")
-        if any(logits.shape != (groups, size) for logits, _, _ in arrays[2:]):
+        if any(logits.shape != (groups, size) for logits in both):
             raise NetworkError("prior: logits are not given for every symbol of every group")
         if (self.static is not None) != (self.mask == CHECKERBOARD):
             raise NetworkError("prior: logits of anchors belong to a checkerboard")
         room = MAX_LOGIT - taps * groups * ROW_LIMIT
-        if any(np.abs(logits.astype(np.int64)).max() > room for logits, _, _ in arrays[2:]):
+        if any(np.abs(logits.astype(np.int64)).max() > room for logits in both):
             raise NetworkError("prior: logits are too large")
-        self.rows  # noqa: B018: raises
+        assert self.rows.size  # forms the table, whose values must fit
+
+    def put(self, tensors: dict[str, NDArray[Any]], pack: Pack) -> Json:
+        """The factors and the logits without neighbours."""
+        tensors["prior.weight"], tensors["prior.vectors"] = pack(self.weight), pack(self.vectors)
+        tensors["prior.bias"] = self.bias
+        if self.static is not None:
+            tensors["prior.static"] = self.static
+        return {
+            "bits": self.bits,
+            "groups": self.groups,
+            "codebook_size": self.codebook_size,
+            "dim": self.vectors.shape[2],
+            "shift": self.shift,
+            "mask": self.mask,
+            "kernel": self.kernel,
+        }
+
+    @classmethod
+    def get(cls, description: object, tensors: Tensors) -> ConvolutionPrior:
+        """What `put` stored."""
+        bits = integer(description, "bits", 8, 16)
+        groups = integer(description, "groups", 1, MAX_GROUPS)
+        size = integer(description, "codebook_size", 2, min(1 << bits, MAX_SYMBOLS))
+        dim = integer(description, "dim", 1, MAX_DIM)
+        mask, kernel = member(description, "mask", str), integer(description, "kernel", 3, MAX_KERNEL)
+        shape = len(mask_taps(mask, kernel)), groups, dim, groups * size
+        if math.prod(shape) > MAX_VALUES or groups * size * dim > MAX_VALUES:
+            raise damaged("the prior's convolution has too many weights")
+        return cls(
+            weight=inflate(tensors, "prior.weight", np.int16, shape),
+            vectors=inflate(tensors, "prior.vectors", np.int16, (groups, size, dim)),
+            shift=integer(description, "shift", 1, MAX_SHIFT),
+            bias=tensor(tensors, "prior.bias", np.int32, 2),
+            static=tensor(tensors, "prior.static", np.int32, 2) if mask == CHECKERBOARD else None,
+            mask=mask,
+            kernel=kernel,
+            bits=bits,
+        )
+
+    def make_coder(self) -> ConvolutionCoder:
+        """Its coder."""
+        return ConvolutionCoder(self)
 
 
 class ConvolutionCoder:
