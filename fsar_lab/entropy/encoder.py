@@ -12,12 +12,14 @@ from fsar_lab.entropy._arrays import Array, pointer, require, require_index, req
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.convolution import ConvolutionModel
 from fsar_lab.entropy.fsar import FSARModel
 from fsar_lab.entropy.pixels import PixelModel
 from fsar_lab.entropy.tables import Tables
 
 _ENCODERS = ffi.typeof("ec_encoder[]")
 _U16 = ffi.typeof("uint16_t *")
+_U64 = ffi.typeof("uint64_t *")
 _STATES = np.dtype(
     {
         "names": ["state"],
@@ -122,6 +124,28 @@ class Encoder:
             return int(lib.ec_encode_pixels(encoders, groups, model._c, *views, height, width, scratch))
 
         self._push(encode, height * width * colours, "push_pixels")
+
+    def push_convolution(self, model: ConvolutionModel, indices: Array) -> None:
+        """Codes latents; on a checkerboard those of even row + column.
+
+        Args:
+            model: rows and neighbourhood.
+            indices: uint16 [N, G, h, w].
+
+        Raises:
+            SymbolRangeError: an index is not below K.
+            TableError: the model's offsets or numbers break their rules.
+        """
+        indices = require("indices", indices, np.uint16, (self.num_images, model.groups, None, None))
+        _, groups_of_codes, height, width = map(int, indices.shape)
+        scratch_bytes = lib.ec_convolution_scratch(model._c, min(LANES, self.num_images))
+
+        def encode(encoders: Any, groups: int, first: int, last: int) -> int:
+            scratch = ffi.cast(_U64, take(0, scratch_bytes))
+            data = pointer(indices[first:last])
+            return int(lib.ec_encode_convolution(encoders, groups, model._c, data, height, width, scratch))
+
+        self._push(encode, groups_of_codes * model.positions(height, width), "push_convolution")
 
     def push_rows(self, starts: Array, bits: int, values: Array) -> None:
         """Codes one position of every image with distributions that the caller computed.
