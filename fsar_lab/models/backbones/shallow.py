@@ -49,8 +49,10 @@ def _analysis(width: int, downsamples: int, residual_blocks: int, colours: int) 
     return nn.Sequential(*layers)
 
 
-def _synthesis(width: int, downsamples: int, residual_blocks: int, out_channels: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width)]
+def _synthesis(
+    in_channels: int, width: int, downsamples: int, residual_blocks: int, out_channels: int
+) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)]
     layers += [ResidualBlock(width) for _ in range(residual_blocks)]
     for _ in range(downsamples):
         layers += [
@@ -69,14 +71,27 @@ class Shallow(nn.Module):
         config: width, number of down-samplings and of residual blocks.
         out_channels: parameters per pixel that the coder wants (6 for a Gaussian in RGB).
         colours: colour planes of the image.
+        latent_channels: of z, if fewer than the `width` channels of y.
     """
 
-    def __init__(self, config: ShallowConfig, out_channels: int = 6, colours: int = 3) -> None:
+    def __init__(
+        self,
+        config: ShallowConfig,
+        out_channels: int = 6,
+        colours: int = 3,
+        latent_channels: int | None = None,
+    ) -> None:
         super().__init__()
         self.width = config.width
         self.factor = 2**config.downsamples  # image side / latent side
         self.analysis = _analysis(config.width, config.downsamples, config.residual_blocks, colours)
-        self.synthesis = _synthesis(config.width, config.downsamples, config.residual_blocks, out_channels)
+        self.synthesis = _synthesis(
+            latent_channels or config.width,
+            config.width,
+            config.downsamples,
+            config.residual_blocks,
+            out_channels,
+        )
 
     @property
     def head(self) -> nn.Conv2d:
