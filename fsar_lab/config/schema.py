@@ -63,12 +63,29 @@ class VectorQuantizerConfig:
 
 @dataclass
 class STHQConfig(VectorQuantizerConfig):
-    """Straight-through hardmax quantizer (V2DVQ), METHOD 3."""
+    """Straight-through hardmax quantizer (V2DVQ) and its relatives, named terms of one loss: METHOD 3.
+
+    With logits l = -|y - E|^2 / (2 sigma^2), q = softmax(l), g ~ GumbelSoftmax(l, temperature).
+    """
 
     _target_: str = "fsar_lab.models.quantizers.sthq.STHQ"
+    # What stands for the symbol in training: straight_through is a one-hot with the gradient of g, soft is
+    # g itself, hard is a one-hot without a gradient. Evaluation and coding always take the nearest codeword.
+    selection: str = "straight_through"
+    noise: bool = True  # false: g is softmax(l / temperature), without Gumbel noise
     gumbel_temperature: float = 0.5
-    variance: float = 1.0  # sigma^2 of the posterior, fixed
+    anneal_temperature: bool = False  # multiplied by the factor of the group `anneal`
+    variance: float = 1.0  # sigma^2 of the posterior
+    train_variance: bool = False  # variance is then where it starts
+    copy_gradient: bool = True  # of the synthesis network, to y; false: it flows through the selection
     commitment_weight: float = 1.0  # weight of |y - e|^2 / (2 sigma^2), no stop-gradients
+    rate: str = "sample"  # sample | posterior: whether the selection or q carries the gradient of the rate
+    entropy_weight: float = 0.0  # weight of sum s log q (rate=sample) or sum q log q (rate=posterior)
+    anneal_entropy: bool = False
+    alternate: bool = False  # E and M steps in turn: without the prior's gradient, without the encoder's
+    gap_control: bool = False  # mix in the distortion of hard codes: share times soft, the rest hard
+    gap_start: float = 0.5  # share of the training after which the soft share is annealed from 1
+    init_range: float | None = 1.0  # codebooks start in U(-init_range, init_range); null: 1 / codebook_size
 
 
 @dataclass
@@ -78,6 +95,47 @@ class VQVAEConfig(VectorQuantizerConfig):
     _target_: str = "fsar_lab.models.quantizers.vqvae.VQVAE"
     codebook_weight: float = 1.0
     commitment_weight: float = 0.25
+
+
+@dataclass
+class VQVAEEMAConfig(VectorQuantizerConfig):
+    """VQ-VAE whose codebooks are moving averages of what they stand for (arXiv:1711.00937, appendix A.1)."""
+
+    _target_: str = "fsar_lab.models.quantizers.vqvae_ema.VQVAEEMA"
+    commitment_weight: float = 0.25
+    decay: float = 0.999
+    epsilon: float = 1e-5  # Laplace smoothing of the counts
+
+
+@dataclass
+class EntropyBottleneckConfig(VectorQuantizerConfig):
+    """Scalars rounded to integers, with a trained density for each channel (arXiv:1802.01436)."""
+
+    _target_: str = "fsar_lab.models.quantizers.entropy_bottleneck.EntropyBottleneck"
+    groups: int = 32  # one for each channel: the backbone's width
+    codebook_size: int = 64  # integers -K/2 .. K/2 - 1; latents beyond are coded as the ends
+    dim: int = 1
+    components: int = 3  # logistic distributions in the mixture of a channel
+
+
+@dataclass
+class GaussianLatentsConfig:
+    """Real-valued latents with a Gaussian posterior and a standard normal prior, for bits-back coding."""
+
+    _target_: str = "fsar_lab.models.quantizers.gaussian.GaussianLatents"
+    channels: int = 32  # of the latents: half the backbone's width, which holds means and log variances
+
+
+# --- annealing -------------------------------------------------------------------------------
+
+
+@dataclass
+class AnnealConfig:
+    """How annealed values fall over the training; of parts that anneal nothing it changes nothing."""
+
+    shape: str = "exponential"  # constant | exponential | linear | step
+    half_life: float = 0.2  # share of the training in which the value halves (exponential, step)
+    floor: float = 0.03125  # the factor falls no lower, so that no temperature gets to 0
 
 
 # --- prior -----------------------------------------------------------------------------------
@@ -353,6 +411,7 @@ class TrainConfig:
     seed: int = 0
     backbone: Any = MISSING
     quantizer: Any = MISSING
+    anneal: AnnealConfig = field(default_factory=AnnealConfig)
     prior: Any = MISSING
     coder: Any = MISSING
     dataset: Any = MISSING

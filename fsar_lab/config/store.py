@@ -9,7 +9,15 @@ from fsar_lab.config import schema
 # group -> option -> dataclass. A YAML file of the group begins with `defaults: [base_<option>, _self_]`.
 SCHEMAS: dict[str, dict[str, type]] = {
     "backbone": {"none": schema.NoneConfig, "shallow": schema.ShallowConfig},
-    "quantizer": {"none": schema.NoneConfig, "v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
+    "quantizer": {
+        "none": schema.NoneConfig,
+        "v2dvq": schema.STHQConfig,
+        "vqvae": schema.VQVAEConfig,
+        "vqvae_ema": schema.VQVAEEMAConfig,
+        "entropy_bottleneck": schema.EntropyBottleneckConfig,
+        "gaussian": schema.GaussianLatentsConfig,
+    },
+    "anneal": {"anneal": schema.AnnealConfig},
     "prior": {"none": schema.NoneConfig, "uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
     "coder": {
         "gaussian": schema.GaussianConfig,

@@ -28,6 +28,11 @@ def between(low: float, high: float) -> Rule:
     return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
 
 
+def exactly(only: float) -> Rule:
+    """The value must be `only`."""
+    return lambda value: None if value == only else f"must be {only}"
+
+
 def positive(value: Any) -> str | None:
     """The value must be above 0."""
     return None if value > 0 else "must be above 0"
@@ -100,8 +105,25 @@ RULES: dict[type, dict[str, Rule]] = {
         "residual_blocks": at_least(0),
     },
     schema.RestartConfig: {"until": between(0, 1), "every_steps": at_least(1), "min_share": below_one},
-    schema.STHQConfig: {**_QUANTIZER, "gumbel_temperature": positive, "variance": positive},
+    schema.STHQConfig: {
+        **_QUANTIZER,
+        "selection": one_of("straight_through", "soft", "hard"),
+        "gumbel_temperature": positive,
+        "variance": positive,
+        "rate": one_of("sample", "posterior"),
+        "entropy_weight": at_least(0),
+        "gap_start": between(0, 1),
+        "init_range": optional(positive),
+    },
     schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
+    schema.VQVAEEMAConfig: {**_QUANTIZER, "decay": inside, "epsilon": positive},
+    schema.EntropyBottleneckConfig: {**_QUANTIZER, "dim": exactly(1), "components": at_least(1)},
+    schema.GaussianLatentsConfig: {"channels": at_least(1)},
+    schema.AnnealConfig: {
+        "shape": one_of("constant", "exponential", "linear", "step"),
+        "half_life": positive,
+        "floor": share,
+    },
     schema.FSARConfig: {"hidden_expansion": at_least(1), "train_share": share},
     schema.GaussianConfig: _SCALES,
     schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
