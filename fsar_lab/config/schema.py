@@ -28,12 +28,14 @@ class NoneConfig:
 
 @dataclass
 class ShallowConfig:
-    """Strided-convolution autoencoder, METHOD "bbv2" family."""
+    """Strided-convolution autoencoder, METHOD 1.2, "bbv2" family."""
 
     _target_: str = "fsar_lab.models.backbones.shallow.Shallow"
     width: int = 64  # channels of every hidden layer and of the latent y
     downsamples: int = 1  # 4x4 stride-2 convolutions; the latent is 2^downsamples smaller
     residual_blocks: int = 1
+    long_skip: bool = False  # one more skip, around all residual blocks together
+    pixel_shuffle: bool = False  # the synthesis enlarges by 3x3 convolution and PixelShuffle
 
 
 # --- quantizer -------------------------------------------------------------------------------
@@ -165,14 +167,28 @@ class FSARConfig:
 
 
 @dataclass
-class GaussianConfig:
+class LocationScaleConfig:
+    """What every coder has whose pixels follow one (mean, log scale) distribution each, METHOD 2.1."""
+
+    _target_: str = MISSING
+    sigmoid_mean: bool = False
+    log_scale_min: float = -7.0  # natural log of the scale, data range [0, 1]
+    log_scale_max: float = 0.0
+    num_scales: int = 64  # grid of the integer tables; 15 (the reference) costs about 0.03 bpd
+
+
+@dataclass
+class GaussianConfig(LocationScaleConfig):
     """Discretised Gaussian per sub-pixel with its tails folded into 0 and 255, METHOD 2.1."""
 
     _target_: str = "fsar_lab.models.coders.gaussian.Gaussian"
-    sigmoid_mean: bool = False
-    log_scale_min: float = -7.0  # natural log of sigma, data range [0, 1]
-    log_scale_max: float = 0.0
-    num_scales: int = 64  # grid of the integer tables; 15 (the reference) costs about 0.03 bpd
+
+
+@dataclass
+class GaussianMeanOffsetConfig(GaussianConfig):
+    """Gaussian whose rounded mean is subtracted from the pixel modulo 256, METHOD 2.2."""
+
+    _target_: str = "fsar_lab.models.coders.gaussian_mean_offset.GaussianMeanOffset"
 
 
 @dataclass
@@ -182,6 +198,35 @@ class GaussianLinearARConfig(GaussianConfig):
     _target_: str = "fsar_lab.models.coders.gaussian_linear_ar.GaussianLinearAR"
     sigmoid_mean: bool = True
     fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+@dataclass
+class LogisticConfig(LocationScaleConfig):
+    """Discretised logistic distribution per sub-pixel with its tails folded into 0 and 255, METHOD 2.1."""
+
+    _target_: str = "fsar_lab.models.coders.logistic.Logistic"
+    log_scale_min: float = -7.6  # standard deviations as the Gaussian's: pi / sqrt(3) times the scale
+    log_scale_max: float = -0.6
+
+
+@dataclass
+class LogisticLinearARConfig(LogisticConfig):
+    """Logistic distribution whose mean is shifted by a three-tap linear AR on pixels, METHOD 2.3."""
+
+    _target_: str = "fsar_lab.models.coders.logistic_linear_ar.LogisticLinearAR"
+    sigmoid_mean: bool = True
+    fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+@dataclass
+class LogisticMixtureConfig:
+    """Three discretised logistics per sub-pixel, mixed (arXiv:1701.05517, eq. 2)."""
+
+    _target_: str = "fsar_lab.models.coders.logistic_mixture.LogisticMixture"
+    log_scale_min: float = -7.6
+    log_scale_max: float = -0.6
+    num_scales: int = 64
+    weight_range: float = 8.0  # largest logit of a component's weight, relative to the third's
 
 
 # --- dataset ---------------------------------------------------------------------------------

@@ -22,6 +22,10 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,
+        "gaussian_mean_offset": schema.GaussianMeanOffsetConfig,
+        "logistic": schema.LogisticConfig,
+        "logistic_linear_ar": schema.LogisticLinearARConfig,
+        "logistic_mixture": schema.LogisticMixtureConfig,
     },
     "dataset": {
         "photos": schema.PhotosConfig,

@@ -32,6 +32,7 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
         problems = [
             *_targets(config),
             *_parts(config),
+            *_backbone(config),
             *_width(config),
             *_side(config),
             *_prior(config),
@@ -71,6 +72,19 @@ def _parts(config: TrainConfig) -> Iterator[str]:
             yield "prior: the quantizer has a density of its own -> prior=none"
     elif not _absent(config.quantizer) and _absent(config.prior):
         yield "prior: there are latents to code, and the quantizer has no density of its own -> prior=uniform"
+
+
+def _backbone(config: TrainConfig) -> Iterator[str]:
+    backbone = config.backbone
+    if not isinstance(backbone, schema.ShallowConfig):
+        return
+    if backbone.long_skip and backbone.residual_blocks == 0:
+        yield "backbone.long_skip: there are no blocks to go around -> backbone.residual_blocks=1 or more"
+    if backbone.pixel_shuffle and backbone.downsamples == 0:
+        yield (
+            "backbone.pixel_shuffle: nothing is enlarged without down-sampling -> backbone.downsamples=1, "
+            "or backbone.pixel_shuffle=false"
+        )
 
 
 def _absent(part: object) -> bool:

@@ -87,7 +87,7 @@ def filled(value: Any) -> str | None:
 
 
 _IMAGES: dict[str, Rule] = {"validation_images": at_least(1), "test_images": optional(at_least(1))}
-_GAUSSIAN: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
+_SCALES: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
 _QUANTIZER: dict[str, Rule] = {
     "groups": at_least(1),
     "codebook_size": between(2, MAX_CODEBOOK_SIZE),
@@ -125,8 +125,12 @@ RULES: dict[type, dict[str, Rule]] = {
         "floor": share,
     },
     schema.FSARConfig: {"hidden_expansion": at_least(1), "train_share": share},
-    schema.GaussianConfig: _GAUSSIAN,
-    schema.GaussianLinearARConfig: {**_GAUSSIAN, "fit_images": at_least(0)},
+    schema.GaussianConfig: _SCALES,
+    schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
+    schema.GaussianMeanOffsetConfig: _SCALES,
+    schema.LogisticConfig: _SCALES,
+    schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
+    schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},
     schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},

@@ -33,7 +33,13 @@ WIDE = ["quantizer.groups=2"]
 NOTHING = ["backbone=none", "quantizer=none", "prior=none"]
 NEEDS = {
     "backbone=none": NOTHING,
+    "backbone=nods": WIDE,
     "backbone=shallow": WIDE,
+    "backbone=shallow_ps": WIDE,
+    "backbone=shallow_r4": WIDE,
+    "backbone=shallow_r8": WIDE,
+    "backbone=shallow_skip": WIDE,
+    "backbone=standard": ["quantizer.groups=8", "prior=fsar_o1s"],
     "quantizer=none": NOTHING,
     "quantizer=entropy_bottleneck": ["prior=none"],
     "quantizer=gaussian": ["prior=none", "backbone=shallow"],
