@@ -10,7 +10,13 @@ from fsar_lab.config import schema
 SCHEMAS: dict[str, dict[str, type]] = {
     "backbone": {"none": schema.NoneConfig, "shallow": schema.ShallowConfig},
     "quantizer": {"none": schema.NoneConfig, "v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
-    "prior": {"none": schema.NoneConfig, "uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
+    "prior": {
+        "none": schema.NoneConfig,
+        "uniform": schema.UniformConfig,
+        "code_freq": schema.CodeFreqConfig,
+        "fsar": schema.FSARConfig,
+        "catreduce": schema.CatReduceConfig,
+    },
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,

@@ -45,11 +45,11 @@ def message(*overrides: str, resources: bool = False) -> str:
 
 
 def test_unknown_options_name_those_that_exist() -> None:
-    text = message("quantizer=vqva", "prior=order9", "budget=smal", "experiment=nope")
+    text = message("quantizer=vqva", "prior=turbo", "budget=smal", "experiment=nope")
     first, second, third, fourth = text.splitlines()
     assert first.startswith("quantizer: no option 'vqva' -> did you mean quantizer=vqvae? There are ")
     assert "none" in first and "v2dvq" in first
-    assert second.startswith("prior: no option 'order9' -> There are ") and "fsar_o2s" in second
+    assert second.startswith("prior: no option 'turbo' -> There are ") and "fsar_o2s" in second
     assert "did you mean budget=small?" in third
     assert "demo" in fourth
 

@@ -31,11 +31,13 @@ class STHQ(VectorQuantizer):
         self.variance = config.variance
         self.commitment_weight = config.commitment_weight
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, G*D, h, w]; the loss is the weighted commitment term, summed, in nats."""
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """Quantize y [N, G*D, h, w], see the base class; the loss is the weighted commitment term, summed, in nats."""
         rows = self.rows(y)
         # Logits already divided by the temperature: the argmax does not mind, and a pass is saved.
         logits = self.affinity(rows, 1.0 / (self.variance * self.temperature))
+        if log_weights is not None:
+            logits = logits + log_weights.unsqueeze(1) / self.temperature
         indices = logits.argmax(-1)
         hard = self.gather(indices)
         selection = None
