@@ -48,7 +48,9 @@ class CatReduce(FSAR):
         if self.mode == "trained":
             return self.alpha_min + torch.sigmoid(self.alpha_logit) * (self.alpha_max - self.alpha_min)
         if self.mode == "annealed":
-            return self.alpha_max - 0.5 ** (self.progress / self.half_life) * (self.alpha_max - self.alpha_min)
+            return self.alpha_max - 0.5 ** (self.progress / self.half_life) * (
+                self.alpha_max - self.alpha_min
+            )
         return torch.full_like(self.progress, self.alpha_max)
 
     def log_weights(self) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-STEPS = 30  # of Newton's method; from the left of the root it converges without overshooting
+STEPS = 16  # of Newton's method, about ln K + 5 are needed: from the left of the root it never overshoots
 
 
 def entmax(theta: Tensor, alpha: Tensor) -> Tensor:
