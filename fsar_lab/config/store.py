@@ -18,7 +18,13 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "gaussian": schema.GaussianLatentsConfig,
     },
     "anneal": {"anneal": schema.AnnealConfig},
-    "prior": {"none": schema.NoneConfig, "uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
+    "prior": {
+        "none": schema.NoneConfig,
+        "uniform": schema.UniformConfig,
+        "code_freq": schema.CodeFreqConfig,
+        "fsar": schema.FSARConfig,
+        "catreduce": schema.CatReduceConfig,
+    },
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,

@@ -94,6 +94,8 @@ _QUANTIZER: dict[str, Rule] = {
     "dim": at_least(1),
     "commitment_weight": at_least(0),
 }
+_FSAR: dict[str, Rule] = {"hidden_expansion": at_least(1), "train_share": share}
+_PARTS = each(one_of("backbone", "quantizer", "prior", "coder"))
 _ADAM: dict[str, Rule] = {"lr": positive, "betas": each(below_one, 2), "weight_decay": at_least(0)}
 
 # Dataclass -> field -> rule. Fields of other types than numbers, and free texts, have none.
@@ -116,6 +118,14 @@ RULES: dict[type, dict[str, Rule]] = {
         "init_range": optional(positive),
     },
     schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
+    schema.FSARConfig: _FSAR,
+    schema.CatReduceConfig: {
+        **_FSAR,
+        "alpha_mode": one_of("fixed", "annealed", "trained"),
+        "alpha_min": between(1.05, 2),  # alpha = 1 would be softmax, which drops nothing
+        "alpha_max": between(1.05, 2),
+        "half_life": positive,
+    },
     schema.VQVAEEMAConfig: {**_QUANTIZER, "decay": inside, "epsilon": positive},
     schema.EntropyBottleneckConfig: {**_QUANTIZER, "dim": exactly(1), "components": at_least(1)},
     schema.GaussianLatentsConfig: {"channels": at_least(1)},
@@ -124,7 +134,6 @@ RULES: dict[type, dict[str, Rule]] = {
         "half_life": positive,
         "floor": share,
     },
-    schema.FSARConfig: {"hidden_expansion": at_least(1), "train_share": share},
     schema.GaussianConfig: _SCALES,
     schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.GaussianMeanOffsetConfig: _SCALES,
@@ -150,6 +159,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "threads": optional(at_least(1)),
         "overfit_batches": at_least(0),
     },
+    schema.StartConfig: {"run": optional(filled), "load": _PARTS, "freeze": _PARTS},
     schema.LoggerConfig: {"mode": one_of("offline", "online", "none")},
     schema.CodingConfig: {
         "calibration_images": at_least(1),

@@ -81,8 +81,9 @@ class EntropyBottleneck(VectorQuantizer):
         cost = -self.probabilities().clamp_min(TINY).log()
         return self.index_images(cost.gather(1, self.index_rows(indices)), indices)
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, C, h, w], C = G."""
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """Quantize y [N, C, h, w], C = G; there is no prior that could have `log_weights`."""
+        del log_weights
         rows = self.rows(y).squeeze(-1)  # [G, N*h*w]
         symbols = (rows.detach().round() - self.low).clamp(0, self.codebook_size - 1).long()
         indices = self.index_images(symbols, y)
