@@ -110,7 +110,7 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     if _absent(config.quantizer):
         yield "prior: there are no latents to code (quantizer=none) -> prior=none"
         return
-    groups, size = config.quantizer.groups, config.quantizer.codebook_size
+    groups = config.quantizer.groups
     for offset in offsets:
         if len(offset) != 3:
             yield f"{key}: {offset} is not [group, row, column] -> e.g. [0,-1,0] for the latent above"
@@ -132,7 +132,8 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     elif order > MAX_ORDER:
         yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
     if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
-        yield f"prior.alpha_min: {prior.alpha_min} is above prior.alpha_max={prior.alpha_max} -> exchange them"
+        low, high = prior.alpha_min, prior.alpha_max
+        yield f"prior.alpha_min: {low} is above prior.alpha_max={high} -> exchange them"
 
 
 def _start(config: TrainConfig) -> Iterator[str]:

@@ -24,7 +24,7 @@ class CatReduce(FSAR):
 
     alpha is fixed, annealed from alpha_min to alpha_max as alpha_max - t (alpha_max - alpha_min) with t
     halved every `half_life` of the training, or trained as alpha_min + sigmoid(a) (alpha_max - alpha_min).
-    What is coded: the number of a code among the K' kept, with tables over K' symbols and (K' + 1)^o contexts.
+    Coded is the number of a code among the K' kept, with tables over K' symbols in (K' + 1)^o contexts.
     """
 
     progress: Tensor
@@ -45,12 +45,11 @@ class CatReduce(FSAR):
 
     def alpha(self) -> Tensor:
         """The alpha of now, scalar."""
+        reach = self.alpha_max - self.alpha_min
         if self.mode == "trained":
-            return self.alpha_min + torch.sigmoid(self.alpha_logit) * (self.alpha_max - self.alpha_min)
+            return self.alpha_min + torch.sigmoid(self.alpha_logit) * reach
         if self.mode == "annealed":
-            return self.alpha_max - 0.5 ** (self.progress / self.half_life) * (
-                self.alpha_max - self.alpha_min
-            )
+            return self.alpha_max - 0.5 ** (self.progress / self.half_life) * reach
         return torch.full_like(self.progress, self.alpha_max)
 
     def log_weights(self) -> Tensor:

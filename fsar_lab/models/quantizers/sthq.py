@@ -32,7 +32,7 @@ class STHQ(VectorQuantizer):
         self.commitment_weight = config.commitment_weight
 
     def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
-        """Quantize y [N, G*D, h, w], see the base class; the loss is the weighted commitment term, summed, in nats."""
+        """Quantize y [N, G*D, h, w], see the base; the loss is the weighted commitment term, summed, in nats."""
         rows = self.rows(y)
         # Logits already divided by the temperature: the argmax does not mind, and a pass is saved.
         logits = self.affinity(rows, 1.0 / (self.variance * self.temperature))
