@@ -28,12 +28,14 @@ class NoneConfig:
 
 @dataclass
 class ShallowConfig:
-    """Strided-convolution autoencoder, METHOD "bbv2" family."""
+    """Strided-convolution autoencoder, METHOD 1.2, "bbv2" family."""
 
     _target_: str = "fsar_lab.models.backbones.shallow.Shallow"
     width: int = 64  # channels of every hidden layer and of the latent y
     downsamples: int = 1  # 4x4 stride-2 convolutions; the latent is 2^downsamples smaller
     residual_blocks: int = 1
+    long_skip: bool = False  # one more skip, around all residual blocks together
+    pixel_shuffle: bool = False  # the synthesis enlarges by 3x3 convolution and PixelShuffle
 
 
 # --- quantizer -------------------------------------------------------------------------------
@@ -61,12 +63,29 @@ class VectorQuantizerConfig:
 
 @dataclass
 class STHQConfig(VectorQuantizerConfig):
-    """Straight-through hardmax quantizer (V2DVQ), METHOD 3."""
+    """Straight-through hardmax quantizer (V2DVQ) and its relatives, named terms of one loss: METHOD 3.
+
+    With logits l = -|y - E|^2 / (2 sigma^2), q = softmax(l), g ~ GumbelSoftmax(l, temperature).
+    """
 
     _target_: str = "fsar_lab.models.quantizers.sthq.STHQ"
+    # What stands for the symbol in training: straight_through is a one-hot with the gradient of g, soft is
+    # g itself, hard is a one-hot without a gradient. Evaluation and coding always take the nearest codeword.
+    selection: str = "straight_through"
+    noise: bool = True  # false: g is softmax(l / temperature), without Gumbel noise
     gumbel_temperature: float = 0.5
-    variance: float = 1.0  # sigma^2 of the posterior, fixed
+    anneal_temperature: bool = False  # multiplied by the factor of the group `anneal`
+    variance: float = 1.0  # sigma^2 of the posterior
+    train_variance: bool = False  # variance is then where it starts
+    copy_gradient: bool = True  # of the synthesis network, to y; false: it flows through the selection
     commitment_weight: float = 1.0  # weight of |y - e|^2 / (2 sigma^2), no stop-gradients
+    rate: str = "sample"  # sample | posterior: whether the selection or q carries the gradient of the rate
+    entropy_weight: float = 0.0  # weight of sum s log q (rate=sample) or sum q log q (rate=posterior)
+    anneal_entropy: bool = False
+    alternate: bool = False  # E and M steps in turn: without the prior's gradient, without the encoder's
+    gap_control: bool = False  # mix in the distortion of hard codes: share times soft, the rest hard
+    gap_start: float = 0.5  # share of the training after which the soft share is annealed from 1
+    init_range: float | None = 1.0  # codebooks start in U(-init_range, init_range); null: 1 / codebook_size
 
 
 @dataclass
@@ -76,6 +95,47 @@ class VQVAEConfig(VectorQuantizerConfig):
     _target_: str = "fsar_lab.models.quantizers.vqvae.VQVAE"
     codebook_weight: float = 1.0
     commitment_weight: float = 0.25
+
+
+@dataclass
+class VQVAEEMAConfig(VectorQuantizerConfig):
+    """VQ-VAE whose codebooks are moving averages of what they stand for (arXiv:1711.00937, appendix A.1)."""
+
+    _target_: str = "fsar_lab.models.quantizers.vqvae_ema.VQVAEEMA"
+    commitment_weight: float = 0.25
+    decay: float = 0.999
+    epsilon: float = 1e-5  # Laplace smoothing of the counts
+
+
+@dataclass
+class EntropyBottleneckConfig(VectorQuantizerConfig):
+    """Scalars rounded to integers, with a trained density for each channel (arXiv:1802.01436)."""
+
+    _target_: str = "fsar_lab.models.quantizers.entropy_bottleneck.EntropyBottleneck"
+    groups: int = 32  # one for each channel: the backbone's width
+    codebook_size: int = 64  # integers -K/2 .. K/2 - 1; latents beyond are coded as the ends
+    dim: int = 1
+    components: int = 3  # logistic distributions in the mixture of a channel
+
+
+@dataclass
+class GaussianLatentsConfig:
+    """Real-valued latents with a Gaussian posterior and a standard normal prior, for bits-back coding."""
+
+    _target_: str = "fsar_lab.models.quantizers.gaussian.GaussianLatents"
+    channels: int = 32  # of the latents: half the backbone's width, which holds means and log variances
+
+
+# --- annealing -------------------------------------------------------------------------------
+
+
+@dataclass
+class AnnealConfig:
+    """How annealed values fall over the training; of parts that anneal nothing it changes nothing."""
+
+    shape: str = "exponential"  # constant | exponential | linear | step
+    half_life: float = 0.2  # share of the training in which the value halves (exponential, step)
+    floor: float = 0.03125  # the factor falls no lower, so that no temperature gets to 0
 
 
 # --- prior -----------------------------------------------------------------------------------
@@ -126,14 +186,28 @@ class CatReduceConfig(FSARConfig):
 
 
 @dataclass
-class GaussianConfig:
+class LocationScaleConfig:
+    """What every coder has whose pixels follow one (mean, log scale) distribution each, METHOD 2.1."""
+
+    _target_: str = MISSING
+    sigmoid_mean: bool = False
+    log_scale_min: float = -7.0  # natural log of the scale, data range [0, 1]
+    log_scale_max: float = 0.0
+    num_scales: int = 64  # grid of the integer tables; 15 (the reference) costs about 0.03 bpd
+
+
+@dataclass
+class GaussianConfig(LocationScaleConfig):
     """Discretised Gaussian per sub-pixel with its tails folded into 0 and 255, METHOD 2.1."""
 
     _target_: str = "fsar_lab.models.coders.gaussian.Gaussian"
-    sigmoid_mean: bool = False
-    log_scale_min: float = -7.0  # natural log of sigma, data range [0, 1]
-    log_scale_max: float = 0.0
-    num_scales: int = 64  # grid of the integer tables; 15 (the reference) costs about 0.03 bpd
+
+
+@dataclass
+class GaussianMeanOffsetConfig(GaussianConfig):
+    """Gaussian whose rounded mean is subtracted from the pixel modulo 256, METHOD 2.2."""
+
+    _target_: str = "fsar_lab.models.coders.gaussian_mean_offset.GaussianMeanOffset"
 
 
 @dataclass
@@ -143,6 +217,35 @@ class GaussianLinearARConfig(GaussianConfig):
     _target_: str = "fsar_lab.models.coders.gaussian_linear_ar.GaussianLinearAR"
     sigmoid_mean: bool = True
     fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+@dataclass
+class LogisticConfig(LocationScaleConfig):
+    """Discretised logistic distribution per sub-pixel with its tails folded into 0 and 255, METHOD 2.1."""
+
+    _target_: str = "fsar_lab.models.coders.logistic.Logistic"
+    log_scale_min: float = -7.6  # standard deviations as the Gaussian's: pi / sqrt(3) times the scale
+    log_scale_max: float = -0.6
+
+
+@dataclass
+class LogisticLinearARConfig(LogisticConfig):
+    """Logistic distribution whose mean is shifted by a three-tap linear AR on pixels, METHOD 2.3."""
+
+    _target_: str = "fsar_lab.models.coders.logistic_linear_ar.LogisticLinearAR"
+    sigmoid_mean: bool = True
+    fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+@dataclass
+class LogisticMixtureConfig:
+    """Three discretised logistics per sub-pixel, mixed (arXiv:1701.05517, eq. 2)."""
+
+    _target_: str = "fsar_lab.models.coders.logistic_mixture.LogisticMixture"
+    log_scale_min: float = -7.6
+    log_scale_max: float = -0.6
+    num_scales: int = 64
+    weight_range: float = 8.0  # largest logit of a component's weight, relative to the third's
 
 
 # --- dataset ---------------------------------------------------------------------------------
@@ -337,6 +440,7 @@ class TrainConfig:
     seed: int = 0
     backbone: Any = MISSING
     quantizer: Any = MISSING
+    anneal: AnnealConfig = field(default_factory=AnnealConfig)
     prior: Any = MISSING
     coder: Any = MISSING
     dataset: Any = MISSING

@@ -9,7 +9,15 @@ from fsar_lab.config import schema
 # group -> option -> dataclass. A YAML file of the group begins with `defaults: [base_<option>, _self_]`.
 SCHEMAS: dict[str, dict[str, type]] = {
     "backbone": {"none": schema.NoneConfig, "shallow": schema.ShallowConfig},
-    "quantizer": {"none": schema.NoneConfig, "v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
+    "quantizer": {
+        "none": schema.NoneConfig,
+        "v2dvq": schema.STHQConfig,
+        "vqvae": schema.VQVAEConfig,
+        "vqvae_ema": schema.VQVAEEMAConfig,
+        "entropy_bottleneck": schema.EntropyBottleneckConfig,
+        "gaussian": schema.GaussianLatentsConfig,
+    },
+    "anneal": {"anneal": schema.AnnealConfig},
     "prior": {
         "none": schema.NoneConfig,
         "uniform": schema.UniformConfig,
@@ -20,6 +28,10 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,
+        "gaussian_mean_offset": schema.GaussianMeanOffsetConfig,
+        "logistic": schema.LogisticConfig,
+        "logistic_linear_ar": schema.LogisticLinearARConfig,
+        "logistic_mixture": schema.LogisticMixtureConfig,
     },
     "dataset": {
         "photos": schema.PhotosConfig,

@@ -31,6 +31,7 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
         problems = [
             *_targets(config),
             *_parts(config),
+            *_backbone(config),
             *_width(config),
             *_side(config),
             *_prior(config),
@@ -65,6 +66,24 @@ def _parts(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone) != _absent(config.quantizer):
         missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
         yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
+    elif isinstance(config.quantizer, schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig):
+        if not _absent(config.prior):
+            yield "prior: the quantizer has a density of its own -> prior=none"
+    elif not _absent(config.quantizer) and _absent(config.prior):
+        yield "prior: there are latents to code, and the quantizer has no density of its own -> prior=uniform"
+
+
+def _backbone(config: TrainConfig) -> Iterator[str]:
+    backbone = config.backbone
+    if not isinstance(backbone, schema.ShallowConfig):
+        return
+    if backbone.long_skip and backbone.residual_blocks == 0:
+        yield "backbone.long_skip: there are no blocks to go around -> backbone.residual_blocks=1 or more"
+    if backbone.pixel_shuffle and backbone.downsamples == 0:
+        yield (
+            "backbone.pixel_shuffle: nothing is enlarged without down-sampling -> backbone.downsamples=1, "
+            "or backbone.pixel_shuffle=false"
+        )
 
 
 def _absent(part: object) -> bool:
@@ -72,6 +91,8 @@ def _absent(part: object) -> bool:
 
 
 def _width(config: TrainConfig) -> Iterator[str]:
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig) and not _absent(config.backbone):
+        yield from _means_and_variances(config.backbone.width, config.quantizer.channels)
     if _absent(config.backbone) or not isinstance(config.quantizer, schema.VectorQuantizerConfig):
         return
     width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
@@ -86,6 +107,16 @@ def _width(config: TrainConfig) -> Iterator[str]:
     yield (
         f"quantizer.groups: {groups} codebooks of {dim}-dimensional vectors need a backbone of width "
         f"{groups * dim}, but backbone.width is {width} -> {remedy}"
+    )
+
+
+def _means_and_variances(width: int, channels: int) -> Iterator[str]:
+    if width == 2 * channels:
+        return
+    remedy = f"backbone.width={2 * channels}" if width % 2 else f"quantizer.channels={width // 2}"
+    yield (
+        f"quantizer.channels: {channels} means and {channels} log variances need a backbone of width "
+        f"{2 * channels}, but backbone.width is {width} -> {remedy}"
     )
 
 
@@ -107,6 +138,8 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+        return  # said above
     if _absent(config.quantizer):
         yield "prior: there are no latents to code (quantizer=none) -> prior=none"
         return

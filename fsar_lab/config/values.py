@@ -28,6 +28,11 @@ def between(low: float, high: float) -> Rule:
     return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
 
 
+def exactly(only: float) -> Rule:
+    """The value must be `only`."""
+    return lambda value: None if value == only else f"must be {only}"
+
+
 def positive(value: Any) -> str | None:
     """The value must be above 0."""
     return None if value > 0 else "must be above 0"
@@ -82,7 +87,7 @@ def filled(value: Any) -> str | None:
 
 
 _IMAGES: dict[str, Rule] = {"validation_images": at_least(1), "test_images": optional(at_least(1))}
-_GAUSSIAN: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
+_SCALES: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
 _QUANTIZER: dict[str, Rule] = {
     "groups": at_least(1),
     "codebook_size": between(2, MAX_CODEBOOK_SIZE),
@@ -102,8 +107,25 @@ RULES: dict[type, dict[str, Rule]] = {
         "residual_blocks": at_least(0),
     },
     schema.RestartConfig: {"until": between(0, 1), "every_steps": at_least(1), "min_share": below_one},
-    schema.STHQConfig: {**_QUANTIZER, "gumbel_temperature": positive, "variance": positive},
+    schema.STHQConfig: {
+        **_QUANTIZER,
+        "selection": one_of("straight_through", "soft", "hard"),
+        "gumbel_temperature": positive,
+        "variance": positive,
+        "rate": one_of("sample", "posterior"),
+        "entropy_weight": at_least(0),
+        "gap_start": between(0, 1),
+        "init_range": optional(positive),
+    },
     schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
+    schema.VQVAEEMAConfig: {**_QUANTIZER, "decay": inside, "epsilon": positive},
+    schema.EntropyBottleneckConfig: {**_QUANTIZER, "dim": exactly(1), "components": at_least(1)},
+    schema.GaussianLatentsConfig: {"channels": at_least(1)},
+    schema.AnnealConfig: {
+        "shape": one_of("constant", "exponential", "linear", "step"),
+        "half_life": positive,
+        "floor": share,
+    },
     schema.FSARConfig: _FSAR,
     schema.CatReduceConfig: {
         **_FSAR,
@@ -112,8 +134,12 @@ RULES: dict[type, dict[str, Rule]] = {
         "alpha_max": between(1.05, 2),
         "half_life": positive,
     },
-    schema.GaussianConfig: _GAUSSIAN,
-    schema.GaussianLinearARConfig: {**_GAUSSIAN, "fit_images": at_least(0)},
+    schema.GaussianConfig: _SCALES,
+    schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
+    schema.GaussianMeanOffsetConfig: _SCALES,
+    schema.LogisticConfig: _SCALES,
+    schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
+    schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},
     schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},

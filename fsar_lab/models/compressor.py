@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fsar_lab.models.quantizers.base import Quantized, VectorQuantizer
+from fsar_lab.models.quantizers.base import Quantized, VectorQuantizer, without_gradient
 
 
 @dataclass
@@ -102,8 +102,13 @@ class Compressor(nn.Module):
         if self.prior is not None:
             latent_nats = self.prior.nats(quantized, self.quantizer.codebooks)
         assert latent_nats is not None
-        latent_loss = (latent_nats.sum() + quantized.loss) / x.numel()
-        loss = pixel_nats.mean() + latent_loss + quantized.loss_per_element
+        rate = without_gradient(latent_nats) if quantized.rate_is_fixed else latent_nats
+        latent_loss = (rate.sum() + quantized.loss) / x.numel()
+        distortion = pixel_nats.mean()
+        if quantized.hard is not None:
+            hard = self.coder.nats(self.backbone.synthesis(quantized.hard), x).mean()
+            distortion = quantized.soft_share * distortion + (1.0 - quantized.soft_share) * hard
+        loss = distortion + latent_loss + quantized.loss_per_element
         return Output(pixel_nats, latent_nats, loss, quantized.indices, y)
 
     @torch.no_grad()

@@ -251,3 +251,24 @@ def test_sweeps_are_checked_before_any_job_starts() -> None:
         check_command_line(["-m", "dataset=fake", "prior=uniform,fsar_o9"])
     with pytest.raises(ConfigError, match="submitit"):
         check_command_line(["-m", "dataset=fake", "trainer.devices=2", "seed=1,2"])
+
+
+def test_backbones_that_cannot_be() -> None:
+    assert message("backbone=shallow_skip", "quantizer.groups=2", "backbone.residual_blocks=0") == (
+        "backbone.long_skip: there are no blocks to go around -> backbone.residual_blocks=1 or more"
+    )
+    text = message("backbone=shallow_ps", "quantizer.groups=2", "backbone.downsamples=0")
+    assert text.startswith("backbone.pixel_shuffle: nothing is enlarged") and "downsamples=1" in text
+
+
+@pytest.mark.parametrize(
+    "coder", ["gaussian_mean_offset", "logistic", "logistic_linear_ar", "logistic_mixture"]
+)
+def test_coders_whose_numbers_cannot_be(coder: str) -> None:
+    text = message(f"coder={coder}", "coder.num_scales=1")
+    assert text.startswith("coder.num_scales: 1 must be between 2 and 256")
+    assert "coder.log_scale_min: 1.0 is not below" in message(f"coder={coder}", "coder.log_scale_min=1")
+
+
+def test_the_range_of_a_mixtures_weights() -> None:
+    assert message("coder=logistic_mixture", "coder.weight_range=17").startswith("coder.weight_range: 17")
