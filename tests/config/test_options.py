@@ -30,6 +30,7 @@ BUDGETS = {"smoke": 2_000, "small": 200_000, "medium": 1_000_000, "paper": 50_00
 # The parts of a model are composed one by one, with what each needs beside the defaults.
 MODEL = ("backbone", "quantizer", "prior", "coder")
 WIDE = ["quantizer.groups=2"]
+FOUR = ["backbone=shallow", "quantizer.groups=4", "quantizer.dim=16"]
 NOTHING = ["backbone=none", "quantizer=none", "prior=none"]
 NEEDS = {
     "backbone=none": NOTHING,
@@ -44,6 +45,11 @@ NEEDS = {
     "quantizer=entropy_bottleneck": ["prior=none"],
     "quantizer=gaussian": ["prior=none", "backbone=shallow"],
     "prior=none": NOTHING,
+    "prior=fsar_c": FOUR,
+    "prior=fsar_c2": FOUR,
+    "prior=fsar_c2lt": FOUR,
+    "prior=fsar_cl": FOUR,
+    "prior=fsar_clt": FOUR,
 }
 
 # Each round composes one option of every other group at once, until every option had its turn.
