@@ -135,14 +135,14 @@ def _side(config: TrainConfig) -> Iterator[str]:
 
 def _prior(config: TrainConfig) -> Iterator[str]:
     prior = config.prior
+    if _absent(config.quantizer) and not _absent(prior):
+        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
+        return
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
     if isinstance(config.quantizer, schema.GaussianLatentsConfig):
         return  # said above
-    if _absent(config.quantizer):
-        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
-        return
     groups = config.quantizer.groups
     for offset in offsets:
         if len(offset) != 3:

@@ -24,7 +24,7 @@ class CatReduce(FSAR):
 
     alpha is fixed, annealed from alpha_min to alpha_max as alpha_max - t (alpha_max - alpha_min) with t
     halved every `half_life` of the training, or trained as alpha_min + sigmoid(a) (alpha_max - alpha_min).
-    Coded is the number of a code among the K' kept, with tables over K' symbols in (K' + 1)^o contexts.
+    What is coded: the number of a code among the K' kept; tables have K' symbols and (K' + 1)^o contexts.
     """
 
     progress: Tensor
@@ -45,11 +45,12 @@ class CatReduce(FSAR):
 
     def alpha(self) -> Tensor:
         """The alpha of now, scalar."""
-        reach = self.alpha_max - self.alpha_min
         if self.mode == "trained":
-            return self.alpha_min + torch.sigmoid(self.alpha_logit) * reach
+            return self.alpha_min + torch.sigmoid(self.alpha_logit) * (self.alpha_max - self.alpha_min)
         if self.mode == "annealed":
-            return self.alpha_max - 0.5 ** (self.progress / self.half_life) * reach
+            return self.alpha_max - 0.5 ** (self.progress / self.half_life) * (
+                self.alpha_max - self.alpha_min
+            )
         return torch.full_like(self.progress, self.alpha_max)
 
     def log_weights(self) -> Tensor:

@@ -102,7 +102,7 @@ class STHQ(VectorQuantizer):
         return self.config.variance if self.log_variance is None else float(self.log_variance.exp())
 
     def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
-        """Quantize y [N, G*D, h, w]; the loss is the weighted commitment and entropy, summed, in nats."""
+        """See the base class; the loss is the weighted commitment and entropy, summed, in nats."""
         if self.training and self.maximises:
             y = without_gradient(y)
         rows = self.rows(y)

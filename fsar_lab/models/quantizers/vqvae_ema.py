@@ -60,7 +60,7 @@ class VQVAEEMA(VectorQuantizer):
         self.sums.copy_(self.codebooks * self._smoothed())
 
     def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
-        """Quantize y [N, G*D, h, w]; in training the codebooks move afterwards."""
+        """Quantize y [N, G*D, h, w], see the base class; in training the codebooks move afterwards."""
         rows = self.rows(y)
         indices = self.nearest(rows.detach(), log_weights)
         hard = self.gather(indices)
