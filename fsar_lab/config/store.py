@@ -9,8 +9,22 @@ from fsar_lab.config import schema
 # group -> option -> dataclass. A YAML file of the group begins with `defaults: [base_<option>, _self_]`.
 SCHEMAS: dict[str, dict[str, type]] = {
     "backbone": {"none": schema.NoneConfig, "shallow": schema.ShallowConfig},
-    "quantizer": {"none": schema.NoneConfig, "v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
-    "prior": {"none": schema.NoneConfig, "uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
+    "quantizer": {
+        "none": schema.NoneConfig,
+        "v2dvq": schema.STHQConfig,
+        "vqvae": schema.VQVAEConfig,
+        "vqvae_ema": schema.VQVAEEMAConfig,
+        "entropy_bottleneck": schema.EntropyBottleneckConfig,
+        "gaussian": schema.GaussianLatentsConfig,
+    },
+    "anneal": {"anneal": schema.AnnealConfig},
+    "prior": {
+        "none": schema.NoneConfig,
+        "uniform": schema.UniformConfig,
+        "code_freq": schema.CodeFreqConfig,
+        "fsar": schema.FSARConfig,
+        "catreduce": schema.CatReduceConfig,
+    },
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,

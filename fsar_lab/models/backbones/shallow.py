@@ -80,9 +80,9 @@ def _analysis(config: ShallowConfig, colours: int) -> nn.Sequential:
     return nn.Sequential(*layers, *_residual(config), nn.Conv2d(width, width, 1))
 
 
-def _synthesis(config: ShallowConfig, out_channels: int) -> nn.Sequential:
+def _synthesis(config: ShallowConfig, in_channels: int, out_channels: int) -> nn.Sequential:
     width = config.width
-    layers: list[nn.Module] = [nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width)]
+    layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)]
     layers += _residual(config)
     for _ in range(config.downsamples):
         layers += _enlarging(config)
@@ -96,14 +96,21 @@ class Shallow(nn.Module):
         config: width, number of down-samplings and of residual blocks, how the synthesis enlarges.
         out_channels: parameters per pixel that the coder wants (6 for a Gaussian in RGB).
         colours: colour planes of the image.
+        latent_channels: of z, if fewer than the `width` channels of y.
     """
 
-    def __init__(self, config: ShallowConfig, out_channels: int = 6, colours: int = 3) -> None:
+    def __init__(
+        self,
+        config: ShallowConfig,
+        out_channels: int = 6,
+        colours: int = 3,
+        latent_channels: int | None = None,
+    ) -> None:
         super().__init__()
         self.width = config.width
         self.factor = 2**config.downsamples  # image side / latent side
         self.analysis = _analysis(config, colours)
-        self.synthesis = _synthesis(config, out_channels)
+        self.synthesis = _synthesis(config, latent_channels or config.width, out_channels)
 
     @property
     def head(self) -> nn.Conv2d:
