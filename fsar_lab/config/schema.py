@@ -176,12 +176,21 @@ class CatReduceConfig(FSARConfig):
     """Finite-state prior with a learned number of states, METHOD 5."""
 
     _target_: str = "fsar_lab.models.priors.catreduce.CatReduce"
-    alpha_mode: str = (
-        "fixed"  # fixed: alpha_max | annealed: from alpha_min to alpha_max | trained: between them
-    )
+    alpha_mode: str = "fixed"  # fixed (alpha_max) | annealed (from alpha_min to alpha_max) | trained
     alpha_min: float = 1.1
     alpha_max: float = 1.5
     half_life: float = 0.2  # share of the training in which an annealed alpha gets half way to alpha_max
+
+
+@dataclass
+class ConvolutionConfig:
+    """One convolution over the codebook vectors of the neighbours, METHOD 4.2."""
+
+    _target_: str = "fsar_lab.models.priors.convolution.Convolution"
+    mask: str = "raster"  # raster: all that precede; checkerboard: two passes, the second sees the first
+    kernel: int = 3  # odd side of the window
+    detach_context: bool = True  # codebook vectors enter the convolution without gradient
+    detach_posterior: bool = True  # coded symbols are constants for the rate term
 
 
 # --- coder -----------------------------------------------------------------------------------
@@ -369,9 +378,8 @@ class StartConfig:
 
     run: str | None = None  # run directory; null: everything begins untrained
     load: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
-    freeze: list[str] = field(
-        default_factory=lambda: ["backbone", "quantizer", "coder"]
-    )  # of those: not trained
+    # Which of those are not trained.
+    freeze: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
 
 
 # --- logging and callbacks -------------------------------------------------------------------

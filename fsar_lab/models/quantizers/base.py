@@ -85,6 +85,13 @@ class VectorQuantizer(nn.Module):
         half = (0.5 * scale) * self.codebooks.square().sum(-1).unsqueeze(1)
         return torch.baddbmm(half, rows, self.codebooks.transpose(1, 2), beta=-1.0, alpha=scale)
 
+    def nearest(self, rows: Tensor, log_weights: Tensor | None) -> Tensor:
+        """Codes of [G, M, D] rows that maximise -d / 2 plus the log weights, if any: int64 [G, M]."""
+        affinity = self.affinity(rows)
+        if log_weights is not None:
+            affinity = affinity + log_weights.unsqueeze(1)
+        return affinity.argmax(-1)
+
     def gather(self, indices: Tensor) -> Tensor:
         """Codebook vectors of int64 [G, M] -> [G, M, D], with gradient to the codebooks."""
         base = torch.arange(self.groups, device=indices.device).unsqueeze(1) * self.codebook_size
@@ -128,6 +135,10 @@ class VectorQuantizer(nn.Module):
         dead = share < self.restart.min_share / self.codebook_size
         self.codebooks.data.copy_(torch.where(dead.unsqueeze(-1), fresh, self.codebooks.data))
         self.usage.zero_()
+
+    def posterior_variance(self) -> float:
+        """sigma^2 of softmax(-d / 2 sigma^2), the posterior that `log_weights` are added to."""
+        return 1.0
 
     def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
         """Quantize y [N, G*D, h, w].
