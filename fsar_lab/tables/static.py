@@ -10,8 +10,8 @@ from fsar_lab.tables.compact import compact_tables
 from fsar_lab.tables.latents import contexts_of
 from fsar_lab.tables.normalise import normalise
 
-# The most that a table can have. Most channels of scalars hardly ever leave their mode: with 14 bits the floor
-# of one count for the other symbols would cost 0.006 bit a latent, of which there are several for each sub-pixel.
+# The most that a table can have. Most channels of scalars hardly ever leave their mode: with 14 bits the
+# floor of one count for every other symbol would cost 0.006 bit a latent, several times for each sub-pixel.
 BITS = 16
 
 
