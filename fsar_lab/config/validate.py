@@ -13,6 +13,8 @@ from fsar_lab.config.values import check_values
 from fsar_lab.data import places
 from fsar_lab.errors import ConfigError, DataError
 
+# Quantizers that know what their symbols cost.
+OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
 MAX_ORDER = 2  # contexts of the finite-state prior; its tables grow with (codebook_size + 1)^order
 MAX_TABLE_COUNTS = 2**26  # counts in all tables of the prior together, so that coding stays below 1 GB
 
@@ -67,7 +69,7 @@ def _parts(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone) != _absent(config.quantizer):
         missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
         yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
-    elif isinstance(config.quantizer, schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig):
+    elif isinstance(config.quantizer, OWN_DENSITY):
         if not _absent(config.prior):
             yield "prior: the quantizer has a density of its own -> prior=none"
     elif not _absent(config.quantizer) and _absent(config.prior):
@@ -94,7 +96,9 @@ def _absent(part: object) -> bool:
 def _width(config: TrainConfig) -> Iterator[str]:
     if isinstance(config.quantizer, schema.GaussianLatentsConfig) and not _absent(config.backbone):
         yield from _means_and_variances(config.backbone.width, config.quantizer.channels)
-    if _absent(config.backbone) or not isinstance(config.quantizer, schema.VectorQuantizerConfig):
+    if _absent(config.backbone) or not isinstance(
+        config.quantizer, schema.VectorQuantizerConfig | schema.McQuicConfig
+    ):
         return
     width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
     if groups * dim == width:
@@ -124,13 +128,20 @@ def _means_and_variances(width: int, channels: int) -> Iterator[str]:
 def _side(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone):
         return
-    side, factor = image_side(config.dataset), 2**config.backbone.downsamples
+    side, halvings = image_side(config.dataset), config.backbone.downsamples
+    levels = len(config.quantizer.codebook_sizes) if isinstance(config.quantizer, schema.McQuicConfig) else 0
+    factor = 2 ** (halvings + levels)
     if side % factor:
         key = "dataset.tile" if isinstance(config.dataset, schema.PhotosConfig) else "dataset.side"
         fitting = max(factor, side - side % factor)
+        halved, fewer = f"backbone.downsamples={halvings} times", "downsamples"
+        if levels:
+            halved = (
+                f"{halvings + levels} times (backbone.downsamples={halvings}, {levels} levels of codebooks)"
+            )
+            fewer = "quantizer.codebook_sizes"
         yield (
-            f"{key}: images of {side}x{side} cannot be halved backbone.downsamples="
-            f"{config.backbone.downsamples} times -> {key}={fitting}, or fewer downsamples"
+            f"{key}: images of {side}x{side} cannot be halved {halved} -> {key}={fitting}, or fewer {fewer}"
         )
 
 
@@ -139,7 +150,7 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
-    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig | schema.McQuicConfig):
         return  # said above
     if _absent(config.quantizer):
         yield "prior: there are no latents to code (quantizer=none) -> prior=none"
