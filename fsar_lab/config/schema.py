@@ -173,6 +173,38 @@ class FSARConfig:
     train_share: float = 1.0
 
 
+@dataclass
+class CodeFreqConfig:
+    """One learned static distribution for each group."""
+
+    _target_: str = "fsar_lab.models.priors.code_freq.CodeFreq"
+    detach_posterior: bool = True  # coded symbols are constants for the rate term
+
+
+@dataclass
+class CatReduceConfig(FSARConfig):
+    """Finite-state prior with a learned number of states, METHOD 5."""
+
+    _target_: str = "fsar_lab.models.priors.catreduce.CatReduce"
+    alpha_mode: str = (
+        "fixed"  # fixed: alpha_max | annealed: from alpha_min to alpha_max | trained: between them
+    )
+    alpha_min: float = 1.1
+    alpha_max: float = 1.5
+    half_life: float = 0.2  # share of the training in which an annealed alpha gets half way to alpha_max
+
+
+@dataclass
+class ConvolutionConfig:
+    """One convolution over the codebook vectors of the neighbours, METHOD 4.2."""
+
+    _target_: str = "fsar_lab.models.priors.convolution.Convolution"
+    mask: str = "raster"  # raster: all that precede; checkerboard: two passes, the second sees the first
+    kernel: int = 3  # odd side of the window
+    detach_context: bool = True  # codebook vectors enter the convolution without gradient
+    detach_posterior: bool = True  # coded symbols are constants for the rate term
+
+
 # --- coder -----------------------------------------------------------------------------------
 
 
@@ -352,6 +384,17 @@ class TrainerConfig:
     resume: bool = True  # go on with the run found in the run directory; false begins it anew
 
 
+@dataclass
+class StartConfig:
+    """Parts taken from a finished run, e.g. to train a prior alone on the latents of a trained model."""
+
+    run: str | None = None  # run directory; null: everything begins untrained
+    load: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
+    freeze: list[str] = field(
+        default_factory=lambda: ["backbone", "quantizer", "coder"]
+    )  # of those: not trained
+
+
 # --- logging and callbacks -------------------------------------------------------------------
 
 
@@ -428,6 +471,7 @@ class TrainConfig:
     optimizer: Any = MISSING
     schedule: Any = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    start: StartConfig = field(default_factory=StartConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)

@@ -19,7 +19,14 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "mcquic": schema.McQuicConfig,
     },
     "anneal": {"anneal": schema.AnnealConfig},
-    "prior": {"none": schema.NoneConfig, "uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
+    "prior": {
+        "none": schema.NoneConfig,
+        "uniform": schema.UniformConfig,
+        "code_freq": schema.CodeFreqConfig,
+        "fsar": schema.FSARConfig,
+        "catreduce": schema.CatReduceConfig,
+        "convolution": schema.ConvolutionConfig,
+    },
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,

@@ -15,8 +15,7 @@ from fsar_lab.errors import ConfigError, DataError
 
 # Quantizers that know what their symbols cost.
 OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
-MAX_ORDER = 2  # contexts of the finite-state prior; its tables grow with (codebook_size + 1)^order
-MAX_TABLE_COUNTS = 2**26  # counts in all tables of the prior together, so that coding stays below 1 GB
+MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
 def validate(config: TrainConfig, resources: bool = True) -> None:
@@ -40,7 +39,7 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
             *_prior(config),
             *_coder(config),
         ]
-        problems += _trainer(config)
+        problems += [*_trainer(config), *_start(config)]
     if resources:
         problems += [*_data(config), *_devices(config), *_baselines(config)]
     if problems:
@@ -147,15 +146,15 @@ def _side(config: TrainConfig) -> Iterator[str]:
 
 def _prior(config: TrainConfig) -> Iterator[str]:
     prior = config.prior
+    if _absent(config.quantizer) and not _absent(prior):
+        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
+        return
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
     if isinstance(config.quantizer, schema.GaussianLatentsConfig | schema.McQuicConfig):
         return  # said above
-    if _absent(config.quantizer):
-        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
-        return
-    groups, size = config.quantizer.groups, config.quantizer.codebook_size
+    groups = config.quantizer.groups
     for offset in offsets:
         if len(offset) != 3:
             yield f"{key}: {offset} is not [group, row, column] -> e.g. [0,-1,0] for the latent above"
@@ -176,24 +175,25 @@ def _prior(config: TrainConfig) -> Iterator[str]:
         yield f"{key}: no neighbours -> prior=uniform"
     elif order > MAX_ORDER:
         yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
-    else:
-        yield from _tables(groups, size, order)
+    if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
+        low, high = prior.alpha_min, prior.alpha_max
+        yield f"prior.alpha_min: {low} is above prior.alpha_max={high} -> exchange them"
 
 
-def _tables(groups: int, size: int, order: int) -> Iterator[str]:
-    tables = groups * (size + 1) ** order
-    if tables * size <= MAX_TABLE_COUNTS:
+def _start(config: TrainConfig) -> Iterator[str]:
+    """What is taken from a finished run."""
+    start, parts = config.start, ("backbone", "quantizer", "prior", "coder")
+    if start.run is None:
         return
-    fitting = size
-    while groups * (fitting + 1) ** order * fitting > MAX_TABLE_COUNTS:
-        fitting = fitting * 15 // 16
-    remedy = f"quantizer.codebook_size={fitting}"
-    if order > 1:
-        remedy += " or prior=fsar_o1s"
-    yield (
-        f"prior.offsets: order {order} with quantizer.codebook_size={size} and quantizer.groups={groups} "
-        f"needs {tables:,} tables of {size} counts, at most {MAX_TABLE_COUNTS:,} counts can be -> {remedy}"
-    )
+    if not os.path.isfile(os.path.join(start.run, "config.yaml")):
+        yield f"start.run: {start.run} has no config.yaml -> give the directory that a training printed"
+    there = {part for part in parts if not _absent(getattr(config, part))}
+    if lost := [part for part in start.load if part not in there]:
+        yield f"start.load: the model has no {', '.join(lost)} -> leave it out"
+    if unknown := [part for part in start.freeze if part not in start.load]:
+        yield f"start.freeze: {', '.join(unknown)} not in start.load: it would stay untrained -> load it, too"
+    if there <= set(start.freeze):
+        yield "start.freeze: nothing is left to train -> leave a part out"
 
 
 def _coder(config: TrainConfig) -> Iterator[str]:

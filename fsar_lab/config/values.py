@@ -92,6 +92,13 @@ def one_of(*names: str) -> Rule:
     return check
 
 
+def odd_up_to(high: int) -> Rule:
+    """The value must be odd, 3 or more and at most `high`."""
+    return lambda value: (
+        None if value % 2 and 3 <= value <= high else f"must be an odd number between 3 and {high}"
+    )
+
+
 def filled(value: Any) -> str | None:
     """The text must not be empty."""
     return None if value.strip() else "must not be empty"
@@ -105,6 +112,8 @@ _QUANTIZER: dict[str, Rule] = {
     "dim": at_least(1),
     "commitment_weight": at_least(0),
 }
+_FSAR: dict[str, Rule] = {"hidden_expansion": at_least(1), "train_share": share}
+_PARTS = each(one_of("backbone", "quantizer", "prior", "coder"))
 _ADAM: dict[str, Rule] = {"lr": positive, "betas": each(below_one, 2), "weight_decay": at_least(0)}
 
 # Dataclass -> field -> rule. Fields of other types than numbers, and free texts, have none.
@@ -127,6 +136,14 @@ RULES: dict[type, dict[str, Rule]] = {
         "init_range": optional(positive),
     },
     schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
+    schema.FSARConfig: _FSAR,
+    schema.CatReduceConfig: {
+        **_FSAR,
+        "alpha_mode": one_of("fixed", "annealed", "trained"),
+        "alpha_min": between(1.05, 2),  # alpha = 1 would be softmax, which drops nothing
+        "alpha_max": between(1.05, 2),
+        "half_life": positive,
+    },
     schema.VQVAEEMAConfig: {**_QUANTIZER, "decay": inside, "epsilon": positive},
     schema.EntropyBottleneckConfig: {**_QUANTIZER, "dim": exactly(1), "components": at_least(1)},
     schema.GaussianLatentsConfig: {"channels": at_least(1)},
@@ -140,13 +157,13 @@ RULES: dict[type, dict[str, Rule]] = {
         "half_life": positive,
         "floor": share,
     },
-    schema.FSARConfig: {"hidden_expansion": at_least(1), "train_share": share},
     schema.GaussianConfig: _SCALES,
     schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.GaussianMeanOffsetConfig: _SCALES,
     schema.LogisticConfig: _SCALES,
     schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},
+    schema.ConvolutionConfig: {"mask": one_of("raster", "checkerboard"), "kernel": odd_up_to(15)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},
     schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},
@@ -166,6 +183,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "threads": optional(at_least(1)),
         "overfit_batches": at_least(0),
     },
+    schema.StartConfig: {"run": optional(filled), "load": _PARTS, "freeze": _PARTS},
     schema.LoggerConfig: {"mode": one_of("offline", "online", "none")},
     schema.CodingConfig: {
         "calibration_images": at_least(1),

@@ -125,6 +125,10 @@ class VectorQuantizer(nn.Module):
         self.codebooks.data.copy_(torch.where(dead.unsqueeze(-1), fresh, self.codebooks.data))
         self.usage.zero_()
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, G*D, h, w]."""
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """Quantize y [N, G*D, h, w].
+
+        log_weights, float [G, K], is added to log-softmax(-d / 2 sigma^2): the choice that a prior which
+        drops states prefers (METHOD 5).
+        """
         raise NotImplementedError

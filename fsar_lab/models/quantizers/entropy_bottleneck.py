@@ -76,8 +76,9 @@ class EntropyBottleneck(VectorQuantizer):
         infinite = edges.new_full((self.groups, 1), torch.inf)
         return self.density.mass(torch.cat([-infinite, edges], 1), torch.cat([edges, infinite], 1))
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, C, h, w], C = G."""
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """Quantize y [N, C, h, w], C = G; there is no prior that could have `log_weights`."""
+        del log_weights
         rows = self.rows(y).squeeze(-1)  # [G, N*h*w]
         symbols = (rows.detach().round() - self.low).clamp(0, self.codebook_size - 1).long()
         if self.training:

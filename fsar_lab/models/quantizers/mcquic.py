@@ -18,8 +18,8 @@ class MultiCodebook(nn.Module):
 
     Logits are -|z - E_k|^2 / sqrt(K) * t with one trained t for each codebook (METHOD 3, row McQuic). In
     training the selected code is a Gumbel-softmax sample made hard, whose gradient is that of the soft one:
-    it reaches z, t and all of E; the selected E_k gets the gradient of what is made of it, too. Evaluation and
-    coding take the nearest codeword.
+    it reaches z, t and all of E; the selected E_k gets the gradient of what is made of it, too. Evaluation
+    and coding take the nearest codeword.
 
     Args:
         groups: G. size: K. dim: D.
@@ -110,7 +110,7 @@ class McQuic(nn.Module):
 
     def restore(self, words: Sequence[Tensor]) -> Tensor:
         """Codewords of every level, finest first, [N, G*D, h_l, w_l] -> [N, G*D, H, W]."""
-        side = None
+        side: Tensor | None = None
         for level in reversed(range(len(words))):
             total = self.head[level](words[level])
             side = self.up[level](torch.relu(total if side is None else total + side))

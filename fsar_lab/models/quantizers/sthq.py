@@ -97,12 +97,14 @@ class STHQ(VectorQuantizer):
             scale = 0.5 * (-self.log_variance).exp()
         return self.commitment_weight * (distance * scale)
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, G*D, h, w]; the loss is the weighted commitment and entropy, summed, in nats."""
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """See the base class; the loss is the weighted commitment and entropy, summed, in nats."""
         if self.training and self.maximises:
             y = without_gradient(y)
         rows = self.rows(y)
         logits = self._logits(rows)
+        if log_weights is not None:
+            logits = logits + log_weights.unsqueeze(1) / self.temperature
         indices = logits.argmax(-1)
         hard = self.gather(indices)
         selection, samples = None, hard

@@ -59,10 +59,13 @@ class VQVAEEMA(VectorQuantizer):
         super().restart_dead(y)
         self.sums.copy_(self.codebooks * self._smoothed())
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, G*D, h, w]; in training the codebooks move afterwards."""
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """Quantize y [N, G*D, h, w], see the base class; in training the codebooks move afterwards."""
         rows = self.rows(y)
-        indices = self.affinity(rows.detach()).argmax(-1)
+        affinity = self.affinity(rows.detach())
+        if log_weights is not None:
+            affinity = affinity + log_weights.unsqueeze(1)
+        indices = affinity.argmax(-1)
         hard = self.gather(indices)
         if self.training:
             self.follow(rows.detach(), indices)
