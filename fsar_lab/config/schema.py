@@ -119,6 +119,16 @@ class EntropyBottleneckConfig(VectorQuantizerConfig):
 
 
 @dataclass
+class McQuicConfig:
+    """Residual codebooks at several resolutions, each half as high and wide as the one before."""
+
+    _target_: str = "fsar_lab.models.quantizers.mcquic.McQuic"
+    groups: int = 2
+    dim: int = 32  # length of a codebook vector; groups * dim must equal the backbone's width
+    codebook_sizes: list[int] = field(default_factory=lambda: [8192, 2048, 512])  # finest level first
+
+
+@dataclass
 class GaussianLatentsConfig:
     """Real-valued latents with a Gaussian posterior and a standard normal prior, for bits-back coding."""
 
