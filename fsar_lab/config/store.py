@@ -9,11 +9,17 @@ from fsar_lab.config import schema
 # group -> option -> dataclass. A YAML file of the group begins with `defaults: [base_<option>, _self_]`.
 SCHEMAS: dict[str, dict[str, type]] = {
     "backbone": {"none": schema.NoneConfig, "shallow": schema.ShallowConfig},
-    "quantizer": {"none": schema.NoneConfig, "v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
+    "quantizer": {
+        "none": schema.NoneConfig,
+        "v2dvq": schema.STHQConfig,
+        "vqvae": schema.VQVAEConfig,
+        "gaussian": schema.GaussianLatentsConfig,
+    },
     "prior": {"none": schema.NoneConfig, "uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,
+        "bits_back": schema.BitsBackConfig,
     },
     "dataset": {
         "photos": schema.PhotosConfig,

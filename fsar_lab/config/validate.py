@@ -66,6 +66,22 @@ def _parts(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone) != _absent(config.quantizer):
         missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
         yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
+    yield from _bits_back(config)
+
+
+def _bits_back(config: TrainConfig) -> Iterator[str]:
+    """Sampled latents need the coder that gets their bits back, and the other way round."""
+    fitting = {
+        "quantizer=gaussian": isinstance(config.quantizer, schema.GaussianLatentsConfig),
+        "prior=none": _absent(config.prior),
+        "coder=bits_back": isinstance(config.coder, schema.BitsBackConfig),
+    }
+    if not fitting["quantizer=gaussian"] and not fitting["coder=bits_back"]:
+        return
+    if missing := [option for option, fits in fitting.items() if not fits]:
+        key = "coder" if fitting["coder=bits_back"] else "quantizer"
+        own = "bits_back" if fitting["coder=bits_back"] else "gaussian"
+        yield f"{key}: {own} needs the other parts of bits-back coding -> {' '.join(missing)}"
 
 
 def _absent(part: object) -> bool:
@@ -105,7 +121,7 @@ def _side(config: TrainConfig) -> Iterator[str]:
 
 def _prior(config: TrainConfig) -> Iterator[str]:
     prior = config.prior
-    if not isinstance(prior, schema.FSARConfig):
+    if not isinstance(prior, schema.FSARConfig) or isinstance(config.quantizer, schema.GaussianLatentsConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
     if _absent(config.quantizer):
@@ -156,6 +172,13 @@ def _coder(config: TrainConfig) -> Iterator[str]:
     low, high = config.coder.log_scale_min, config.coder.log_scale_max
     if low >= high:
         yield f"coder.log_scale_min: {low} is not below coder.log_scale_max={high} -> -7.0 and 0.0 are usual"
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+        low, high = config.quantizer.log_scale_min, config.quantizer.log_scale_max
+        if low >= high:
+            yield (
+                f"quantizer.log_scale_min: {low} is not below quantizer.log_scale_max={high} -> "
+                "-3.5 and 1.0 are usual"
+            )
 
 
 def _trainer(config: TrainConfig) -> Iterator[str]:

@@ -35,7 +35,9 @@ class ResidualBlock(nn.Module):
         return cast(Tensor, x + self.body(x))
 
 
-def _analysis(width: int, downsamples: int, residual_blocks: int, colours: int) -> nn.Sequential:
+def _analysis(
+    width: int, downsamples: int, residual_blocks: int, colours: int, y_channels: int
+) -> nn.Sequential:
     layers: list[nn.Module] = []
     if downsamples == 0:
         layers += [nn.Conv2d(colours, width, 1, bias=False), nn.BatchNorm2d(width)]
@@ -45,12 +47,14 @@ def _analysis(width: int, downsamples: int, residual_blocks: int, colours: int) 
         channels = width if i else colours
         layers += [nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(width)]
     layers += [ResidualBlock(width) for _ in range(residual_blocks)]
-    layers.append(nn.Conv2d(width, width, 1))
+    layers.append(nn.Conv2d(width, y_channels, 1))
     return nn.Sequential(*layers)
 
 
-def _synthesis(width: int, downsamples: int, residual_blocks: int, out_channels: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width)]
+def _synthesis(
+    width: int, downsamples: int, residual_blocks: int, out_channels: int, z_channels: int
+) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(z_channels, width, 1, bias=False), nn.BatchNorm2d(width)]
     layers += [ResidualBlock(width) for _ in range(residual_blocks)]
     for _ in range(downsamples):
         layers += [
@@ -69,14 +73,23 @@ class Shallow(nn.Module):
         config: width, number of down-samplings and of residual blocks.
         out_channels: parameters per pixel that the coder wants (6 for a Gaussian in RGB).
         colours: colour planes of the image.
+        y_channels, z_channels: of the latent before and behind the quantizer; None: the width.
     """
 
-    def __init__(self, config: ShallowConfig, out_channels: int = 6, colours: int = 3) -> None:
+    def __init__(
+        self,
+        config: ShallowConfig,
+        out_channels: int = 6,
+        colours: int = 3,
+        y_channels: int | None = None,
+        z_channels: int | None = None,
+    ) -> None:
         super().__init__()
         self.width = config.width
         self.factor = 2**config.downsamples  # image side / latent side
-        self.analysis = _analysis(config.width, config.downsamples, config.residual_blocks, colours)
-        self.synthesis = _synthesis(config.width, config.downsamples, config.residual_blocks, out_channels)
+        shape = config.width, config.downsamples, config.residual_blocks
+        self.analysis = _analysis(*shape, colours, y_channels or config.width)
+        self.synthesis = _synthesis(*shape, out_channels, z_channels or config.width)
 
     @property
     def head(self) -> nn.Conv2d:
