@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fsar_lab import run_files
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.prior import PriorTables
 from fsar_lab.config.build import build
-from fsar_lab.config.schema import TrainConfig
+from fsar_lab.config.schema import TrainConfig, VectorQuantizerConfig
 from fsar_lab.data.dataset import Dataset
 from fsar_lab.export import export, float_bits
 from fsar_lab.fitting import checkpointed_compressor, first_images, sample_images
@@ -57,7 +58,9 @@ def make_bundle(
 
 def _statistics_images(config: TrainConfig, dataset: Dataset) -> int:
     _, height, width = dataset.shape
-    symbols: int = config.quantizer.groups * (height * width >> 2 * config.backbone.downsamples)
+    symbols = 3 * height * width
+    if isinstance(config.quantizer, VectorQuantizerConfig):
+        symbols = config.quantizer.groups * (height * width >> 2 * config.backbone.downsamples)
     return max(1, min(STATISTICS_SYMBOLS // max(1, symbols), STATISTICS_REPEATS * len(dataset.train)))
 
 
@@ -76,8 +79,8 @@ def validation_figures(
         "bpd": encoded.bpd,
         "bpd_float_estimated": (latent + pixel) / images.size,
         "integer_loss_percent": 100 * ((encoded.latents + encoded.pixels) / (latent + pixel) - 1),
-        "tables": len(model.prior.counts),
-        "prior_expanded_bytes": codec.latent_coder.expanded_nbytes,
+        "tables": model.prior.tables if model.prior else 0,
+        "table_bytes": codec.table_bytes,
     }
     if isinstance(compressor.prior, FSAR):
         figures["latent_table_loss_percent"] = latent_table_loss(compressor, codec, images)
@@ -87,12 +90,12 @@ def validation_figures(
 def latent_table_loss(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> float:
     """Bits, in per cent, that the few tables cost more than one table for every context."""
     prior, quantizer = compressor.prior, compressor.quantizer
-    assert isinstance(prior, FSAR)
+    tables = codec.model.prior
+    assert isinstance(prior, FSAR) and isinstance(tables, PriorTables)
     indices = codec.analyse(images)
     contexts = latents.contexts_of(indices, prior.offsets, quantizer.codebook_size)
     full = latents.fsar_counts(prior.eval(), quantizer.codebooks.detach())
-    table = codec.model.prior.context_map.reshape(-1)[contexts]
-    own = latents.code_length(codec.model.prior.counts, table, indices)
+    own = latents.code_length(tables.counts, tables.context_map.reshape(-1)[contexts], indices)
     return 100 * (own / latents.code_length(full, contexts, indices) - 1)
 
 
@@ -127,8 +130,7 @@ def print_bundle(path: Path) -> None:
         "file": str(path),
         "model id": model.id.hex(),
         "size": f"{path.stat().st_size:,} bytes",
-        "prior": f"{figures['tables']:,} tables for {model.prior.context_map.size:,} contexts, "
-        f"{figures['prior_expanded_bytes'] / 2**20:.1f} MiB in memory",
+        "tables": f"{figures['tables']:,} of the prior; all take {figures['table_bytes'] / 2**20:.1f} MiB",
         f"bpd, {figures['images']:,} validation images": f"{figures['bpd']:.4f}",
         "float model, estimated": f"{figures['bpd_float_estimated']:.4f}",
         "loss of the integers": f"{figures['integer_loss_percent']:+.3f} % of latents and pixels",

@@ -61,7 +61,7 @@ def code(
         say("coding speed")
         figures |= measure_in_new_process(codec_path, images, config.coding_speed)
     figures["siblings"] = []
-    if config.coding.siblings and codec.model.prior.offsets:
+    if config.coding.siblings and codec.model.prior and not codec.model.prior.uniform:
         say("the same latents with the uniform prior")
         figures["siblings"].append(_uniform_sibling(codec, images))
     figures["baselines"] = []

@@ -27,7 +27,10 @@ from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.engine_torch import Analysis
 from fsar_lab.codec.estimate import pixel_bits
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
+from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.networks import Networks
+from fsar_lab.codec.parts import PixelPart, PriorPart
 from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables, uniform_tables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
@@ -64,30 +67,28 @@ def export(
         ExportError: something has no exact integer counterpart; the message names it.
     """
     model = copy.deepcopy(compressor).cpu().eval().float()
+    config = model.coder.config
+    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
+    if model.backbone is None:
+        return CodecModel(None, None, pixel_part(model.coder), facts)
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
-    coder, synthesis_network = model.coder, model.backbone.synthesis
     with torch.no_grad():
-        analysis, search = _first(lambda options: _analysis(model, calibration, options))
-        indices = _indices(analysis, search, calibration)
-        seen = indices if statistics is None else _indices(analysis, search, statistics)
-        outputs = _outputs(coder)
-        table, synthesis = _first(
-            lambda options: quantise_synthesis(
-                synthesis_network, model.quantizer.codebooks, indices, outputs, options
-            )
-        )
-    config = coder.config
-    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
-    return CodecModel(
-        analysis=analysis,
-        search=search,
-        table=table,
-        synthesis=synthesis,
-        prior=prior_tables(model, seen.numpy()),
-        pixels=pixel_tables(coder),
-        facts=facts,
+        networks = _networks(model, calibration)
+        seen = calibration if statistics is None else statistics
+        indices = _indices(networks.analysis, networks.search, seen)
+    return CodecModel(networks, prior_part(model, indices.numpy()), pixel_part(model.coder), facts)
+
+
+def _networks(model: Compressor, calibration: Tensor) -> Networks:
+    """Analysis and synthesis in integers."""
+    analysis, search = _first(lambda options: _analysis(model, calibration, options))
+    indices = _indices(analysis, search, calibration)
+    outputs, network = _outputs(model.coder), model.backbone.synthesis
+    table, synthesis = _first(
+        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, outputs, options)
     )
+    return Networks(analysis, search, table, synthesis)
 
 
 def _first(attempt: Callable[[Options], T]) -> T:
@@ -122,8 +123,8 @@ def _outputs(coder: Gaussian) -> tuple[Output, Output]:
     return Output(unit, zero, -half, half - 1), Output(step, config.log_scale_min, 0, config.num_scales - 1)
 
 
-def prior_tables(model: Compressor, indices: NDArray[np.int64]) -> PriorTables:
-    """The prior's integer tables; one uniform table where the prior has no context.
+def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
+    """The prior in integers; one uniform table where the prior has no context.
 
     Args:
         model: whose prior it is.
@@ -144,15 +145,15 @@ def prior_tables(model: Compressor, indices: NDArray[np.int64]) -> PriorTables:
     return uniform_tables(groups, size, latents.BITS)
 
 
-def pixel_tables(coder: Gaussian) -> pixels.PixelTables:
-    """The coder's integer tables."""
+def pixel_part(coder: Gaussian) -> PixelPart:
+    """The coder in integers."""
     config = coder.config
     scales = pixels.scale_grid(config.log_scale_min, config.log_scale_max, config.num_scales)
     weight, bias = np.zeros((coder.colours, 0)), np.zeros(coder.colours)
     if isinstance(coder, GaussianLinearAR):
         weight, bias = coder.weight.detach().double().numpy(), coder.bias.detach().double().numpy()
     fixed_weight, fixed_bias = pixels.linear_ar(coder.taps, weight, bias)
-    return pixels.PixelTables(
+    return MeanScaleTables(
         pixels.fine_cdfs(scales), pixels.mean_lut(config.sigmoid_mean), coder.taps, fixed_weight, fixed_bias
     )
 
@@ -175,10 +176,12 @@ def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -
 
 def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> tuple[float, float]:
     """(latent, pixel) bits of uint8 [N, H, W, 3] under the integer model's unquantised distributions."""
-    facts = codec.model.facts
-    grid = pixels.scale_grid(facts["log_scale_min"], facts["log_scale_max"], len(codec.model.pixels.cdf))
-    latent = estimated_latent_bits(compressor, codec.analyse(images))
-    return latent, pixel_bits(codec, images, grid)
+    model = codec.model
+    latent = estimated_latent_bits(compressor, codec.analyse(images)) if model.networks else 0.0
+    if isinstance(model.pixels, MeanScaleTables):
+        low, high = model.facts["log_scale_min"], model.facts["log_scale_max"]
+        return latent, pixel_bits(codec, images, pixels.scale_grid(low, high, len(model.pixels.cdf)))
+    return latent, float_bits(compressor, images)[1]
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -19,7 +18,7 @@ from fsar_lab import entropy
 from fsar_lab.codec import blob, engines, tiling
 from fsar_lab.codec.arguments import Images, check_images, chosen_numbers
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.codec.prior import LatentCoder
+from fsar_lab.codec.parts import LatentCoder
 from fsar_lab.codec.tiling import Groups, Image
 from fsar_lab.errors import CodingError, DamagedStreamError
 
@@ -72,17 +71,15 @@ class Codec:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.model, self.engine, self.device = model, engine, device
         self.threads = threads or available_cores()
-        self.networks = engines.make_networks(model, engine, device, self.threads)
-        tables, starts = model.pixels, np.cumsum([0, *map(len, model.pixels.taps)])
-        weights = [tables.weights[a:b].tolist() for a, b in pairwise(starts)]
-        self.pixel_model = entropy.PixelModel(
-            tables.cdf, tables.mean_lut, tables.taps, weights, tables.bias.tolist()
-        )
+        self.networks: tuple[engines.Analysis, engines.Synthesis] | None = None
+        if model.networks:
+            self.networks = engines.make_networks(model.networks, engine, device, self.threads)
+        self.pixel_coder = model.pixels.make_coder()
 
     @cached_property
-    def latent_coder(self) -> LatentCoder:
+    def latent_coder(self) -> LatentCoder | None:
         """The prior's tables, made when first wanted: that takes longer than all the rest of loading."""
-        return LatentCoder(self.model.prior)
+        return self.model.prior.make_coder() if self.model.prior else None
 
     @staticmethod
     def load(path: str | Path, threads: int | None = None, engine: str = "c", device: str = "cpu") -> Codec:
@@ -96,7 +93,8 @@ class Codec:
     @property
     def table_bytes(self) -> int:
         """Bytes of the entropy tables as they are held for coding."""
-        return self.latent_coder.expanded_nbytes + self.pixel_model.expanded_nbytes
+        latents = self.latent_coder.expanded_nbytes if self.latent_coder else 0
+        return latents + self.pixel_coder.expanded_nbytes
 
     # --- images to bytes ------------------------------------------------------------------------
 
@@ -141,13 +139,15 @@ class Codec:
 
     def _encode_groups(self, lanes: NDArray[np.uint8]) -> tuple[list[bytes], list[int], float, float]:
         """Tiles [n, h, w, 3] -> streams and checksums of their groups, bits of latents and pixels."""
-        analysis, synthesis = self.networks
-        indices = analysis(lanes)
-        logits, scales = synthesis(indices)
         encoder = entropy.Encoder(len(lanes))
-        encoder.push_pixels(self.pixel_model, lanes, logits, scales)
+        indices = parameters = None
+        if self.networks:
+            indices = self.networks[0](lanes)
+            parameters = self.networks[1](indices)
+        self.pixel_coder.push(encoder, lanes, parameters)
         pixel_bits = encoder.information()
-        self.latent_coder.push(encoder, indices)
+        if self.latent_coder and indices is not None:
+            self.latent_coder.push(encoder, indices)
         latent_bits = encoder.information() - pixel_bits
         return encoder.finish(), blob.pixel_checksums(lanes), latent_bits, pixel_bits
 
@@ -245,9 +245,12 @@ class Codec:
     ) -> NDArray[np.uint8]:
         """Streams of groups -> their tiles, uint8 [n, h, w, 3]."""
         decoder = entropy.Decoder(streams, number)
-        height, width = (side // self.model.factor for side in shape)
-        indices = self.latent_coder.pop(decoder, (number, self.model.prior.groups, height, width))
-        lanes: NDArray[np.uint8] = decoder.pop_pixels(self.pixel_model, *self.networks[1](indices))
+        parameters = None
+        if self.networks and self.latent_coder and self.model.prior:
+            height, width = (side // self.model.factor for side in shape)
+            indices = self.latent_coder.pop(decoder, (number, self.model.prior.groups, height, width))
+            parameters = self.networks[1](indices)
+        lanes = self.pixel_coder.pop(decoder, parameters, (number, *shape))
         decoder.finish()
         return lanes
 
@@ -257,21 +260,29 @@ class Codec:
         """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w].
 
         Raises:
-            CodingError: a side is no multiple of the model's factor; only `encode` pads.
+            CodingError: a side is no multiple of the model's factor (only `encode` pads), or there are no
+                networks.
         """
+        analysis, _ = self._both_networks()
         if images.shape[1] % self.model.factor or images.shape[2] % self.model.factor:
             raise CodingError(
                 f"sides of {images.shape[1]}x{images.shape[2]} must be multiples of {self.model.factor} "
                 "for the networks alone; pad or crop"
             )
         parts = _slices(len(images), images.shape[1] * images.shape[2])
-        return np.concatenate(list(self._map(lambda part: self.networks[0](images[part]), parts)))
+        return np.concatenate(list(self._map(lambda part: analysis(images[part]), parts)))
 
     def synthesise(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Indices [N, G, h, w] -> logit int16 and scale uint8, both [N, 3, H, W]."""
+        _, synthesis = self._both_networks()
         parts = _slices(len(indices), indices.shape[2] * indices.shape[3] * self.model.factor**2)
-        logits, scales = zip(*self._map(lambda part: self.networks[1](indices[part]), parts), strict=True)
+        logits, scales = zip(*self._map(lambda part: synthesis(indices[part]), parts), strict=True)
         return np.concatenate(logits), np.concatenate(scales)
+
+    def _both_networks(self) -> tuple[engines.Analysis, engines.Synthesis]:
+        if self.networks is None:
+            raise CodingError("this model has no networks: it codes pixels from pixels alone")
+        return self.networks
 
     def _map(self, work: Callable[[A], B], parts: Sequence[A]) -> Iterator[B]:
         """Results in order. C releases the interpreter's lock, so threads share the parts."""

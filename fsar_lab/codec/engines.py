@@ -1,4 +1,4 @@
-"""The two networks of a model, run by C or by PyTorch: the same bits either way."""
+"""The two networks of a codec, run by C or by PyTorch: the same bits either way."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab.codec import engine_c
+from fsar_lab.codec.parts import Parameters
 
 if TYPE_CHECKING:
-    from fsar_lab.codec.model import CodecModel
+    from fsar_lab.codec.networks import Networks
 
 ENGINES = ("c", "torch")
 TORCH_PIXELS = 1 << 16  # that torch sees at a time, at most (but one image): bounds its memory
 Analysis = Callable[[NDArray[np.uint8]], NDArray[np.uint16]]  # [N, H, W, 3] -> indices [N, G, h, w]
-Parameters = tuple[NDArray[np.int16], NDArray[np.uint8]]  # logits and scales, [N, 3, H, W]
 Synthesis = Callable[[NDArray[np.uint16]], Parameters]
 
 
 def make_networks(
-    model: CodecModel, engine: str = "c", device: str = "cpu", threads: int = 1
+    networks: Networks, engine: str = "c", device: str = "cpu", threads: int = 1
 ) -> tuple[Analysis, Synthesis]:
     """Analysis and synthesis; several threads may call them at a time.
 
     Args:
-        model: whose networks to run.
+        networks: what to run.
         engine: "c"; or "torch", which is imported here and not before.
         device: "cpu"; for torch also "cuda".
         threads: of torch; C works in the thread that calls it.
@@ -39,19 +39,19 @@ def make_networks(
         if device != "cpu":
             raise ValueError(f'the engine "c" runs on the CPU, not on {device}; use engine="torch"')
         return (
-            engine_c.Analysis(model.analysis, model.search),
-            engine_c.Synthesis(model.table, model.synthesis),
+            engine_c.Analysis(networks.analysis, networks.search),
+            engine_c.Synthesis(networks.table, networks.synthesis),
         )
     if engine != "torch":
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
-    return _torch_networks(model, device, threads)
+    return _torch_networks(networks, device, threads)
 
 
-def _torch_networks(model: CodecModel, device: str, threads: int) -> tuple[Analysis, Synthesis]:
+def _torch_networks(networks: Networks, device: str, threads: int) -> tuple[Analysis, Synthesis]:
     from fsar_lab.codec import engine_torch
 
-    analysis = engine_torch.Analysis(model.analysis, model.search, device)
-    synthesis = engine_torch.Synthesis(model.table, model.synthesis, device)
+    analysis = engine_torch.Analysis(networks.analysis, networks.search, device)
+    synthesis = engine_torch.Synthesis(networks.table, networks.synthesis, device)
     lock = threading.Lock()  # torch calls share threads and settings of the whole process
 
     def in_parts(network: Callable[[Any], Any], x: NDArray[Any], pixels: int) -> list[Any]:
@@ -65,7 +65,7 @@ def _torch_networks(model: CodecModel, device: str, threads: int) -> tuple[Analy
         return np.concatenate(in_parts(analysis, images, images.shape[1] * images.shape[2]))
 
     def synthesise(indices: NDArray[np.uint16]) -> Parameters:
-        pixels = indices.shape[2] * indices.shape[3] * model.factor**2
+        pixels = indices.shape[2] * indices.shape[3] * networks.factor**2
         logits, scales = zip(*in_parts(synthesis, indices, pixels), strict=True)
         return np.concatenate(logits), np.concatenate(scales)
 

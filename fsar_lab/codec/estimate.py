@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.mean_scale import MeanScaleCoder
 from fsar_lab.tables.pixels import FINE
 
 BATCH = 64  # images at a time: bounds the memory
@@ -27,13 +28,15 @@ def pixel_bits(codec: Codec, images: NDArray[np.uint8], log_scales: NDArray[np.f
         images: uint8 [N, H, W, 3].
         log_scales: natural logarithm of each scale of the grid.
     """
+    coder = codec.pixel_coder
+    assert isinstance(coder, MeanScaleCoder)
     cost = [_costs(math.exp(log_scale)) for log_scale in log_scales.tolist()]
     inner, zero, top = (np.stack([c[i] for c in cost]) for i in range(3))
     total = 0.0
     for start in range(0, len(images), BATCH):
         part = np.ascontiguousarray(images[start : start + BATCH])
         logits, scales = codec.synthesise(codec.analyse(part))
-        mean = codec.pixel_model.mean_index(part, logits).astype(np.int64)
+        mean = coder.model.mean_index(part, logits).astype(np.int64)
         level = part.transpose(0, 3, 1, 2).astype(np.int64)
         bits = inner[scales, 4 * level - mean + FINE]
         bits = np.where(level == 0, zero[scales, mean], np.where(level == 255, top[scales, mean], bits))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
+from fsar_lab.codec.fields import Tensors, damaged, inflate, integer, member, tensor, triples
 from fsar_lab.codec.fixed_point import LOGIT_BITS, MAX_LOGIT, softmax_counts
 from fsar_lab.codec.integer_network import NetworkError
+from fsar_lab.codec.parts import Json, Pack
 
 Offset = tuple[int, int, int]
 PRODUCT_BITS = 14  # fractional bits of features times basis; logits keep LOGIT_BITS of them
@@ -39,6 +42,7 @@ class PriorTables:
         offsets: the o causal neighbours (group, row, column); none for a prior without context.
     """
 
+    kind: ClassVar[str] = "tables"
     features: NDArray[np.int16]
     basis: NDArray[np.int16]
     bias: NDArray[np.int32]
@@ -55,6 +59,16 @@ class PriorTables:
     def codebook_size(self) -> int:
         """K."""
         return len(self.bias)
+
+    @property
+    def tables(self) -> int:
+        """T."""
+        return len(self.features)
+
+    @property
+    def uniform(self) -> bool:
+        """Every index is equally likely."""
+        return self.tables == 1 and not self.features.any() and not self.bias.any()
 
     @cached_property
     def counts(self) -> NDArray[np.uint32]:
@@ -93,6 +107,45 @@ class PriorTables:
         if int(largest.max()) > MAX_LOGIT:
             raise NetworkError("prior: logits are too large")
 
+    def put(self, tensors: dict[str, NDArray[Any]], pack: Pack) -> Json:
+        """The factors and the map."""
+        for field in ("features", "basis", "context_map"):
+            tensors[f"prior.{field}"] = pack(getattr(self, field))
+        tensors["prior.bias"] = self.bias
+        return {
+            "bits": self.bits,
+            "groups": self.groups,
+            "codebook_size": self.codebook_size,
+            "tables": self.tables,
+            "rank": len(self.basis),
+            "offsets": [list(offset) for offset in self.offsets],
+        }
+
+    @classmethod
+    def get(cls, description: object, tensors: Tensors) -> PriorTables:
+        """What `put` stored."""
+        bits = integer(description, "bits", 8, 16)
+        groups = integer(description, "groups", 1, MAX_GROUPS)
+        size = integer(description, "codebook_size", 2, min(1 << bits, MAX_SYMBOLS))
+        tables = integer(description, "tables", 1, min(1 << 16, MAX_COUNTS // size))
+        rank = integer(description, "rank", 1, MAX_RANK)
+        offsets = triples(member(description, "offsets", list), MAX_ORDER, "prior.offsets")
+        contexts = (size + 1) ** len(offsets)
+        if groups * contexts > MAX_CONTEXTS:
+            raise damaged("the prior has too many contexts")
+        return cls(
+            features=inflate(tensors, "prior.features", np.int16, (tables, rank)),
+            basis=inflate(tensors, "prior.basis", np.int16, (rank, size)),
+            bias=tensor(tensors, "prior.bias", np.int32, 1),
+            context_map=inflate(tensors, "prior.context_map", np.uint16, (groups, contexts)),
+            bits=bits,
+            offsets=offsets,
+        )
+
+    def make_coder(self) -> TableCoder:
+        """Its coder."""
+        return TableCoder(self)
+
 
 def uniform_tables(groups: int, codebook_size: int, bits: int) -> PriorTables:
     """One table, all symbols alike, for every group."""
@@ -106,7 +159,7 @@ def uniform_tables(groups: int, codebook_size: int, bits: int) -> PriorTables:
     )
 
 
-class LatentCoder:
+class TableCoder:
     """Pushes and pops indices [N, G, h, w] with one prior."""
 
     def __init__(self, prior: PriorTables) -> None:

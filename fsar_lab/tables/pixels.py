@@ -7,7 +7,6 @@ All of them are made once, at export; a decoder only reads stored integers.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,25 +23,6 @@ LINEAR_UNIT = 1.0 / 2048.0  # one step of a linear mean, counted from 1/2: cover
 WEIGHT_ONE = 1 << 16  # AR weights and biases are in 2^-16 fine steps
 
 Tap = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class PixelTables:
-    """What the entropy coder's pixel model is made of.
-
-    Attributes:
-        cdf: uint16 [S, 2 * 1022 + 1], non-decreasing, at most 2^16 - 256.
-        mean_lut: int16 [4096], base mean in 1/16 fine step for logit -2048..2047.
-        taps: per colour, causal (colour, row, column) offsets.
-        weights: int32 [taps in all], colour after colour, in 2^-16 fine steps per grey level.
-        bias: int32 [3], in 2^-16 fine steps.
-    """
-
-    cdf: NDArray[np.uint16]
-    mean_lut: NDArray[np.int16]
-    taps: tuple[tuple[Tap, ...], ...]
-    weights: NDArray[np.int32]
-    bias: NDArray[np.int32]
 
 
 def scale_grid(log_scale_min: float, log_scale_max: float, num_scales: int) -> NDArray[np.float64]:

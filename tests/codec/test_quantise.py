@@ -18,7 +18,7 @@ from fsar_lab.codec.quantise import Activation, Options, Quantiser, prove
 from fsar_lab.codec.quantise_model import quantise_search
 from fsar_lab.config.schema import GaussianConfig, UniformConfig
 from fsar_lab.errors import ExportError
-from fsar_lab.export import estimated_bits, export, float_bits, pixel_tables
+from fsar_lab.export import estimated_bits, export, float_bits, pixel_part
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.uniform import Uniform
@@ -100,11 +100,11 @@ def test_linear_mean_and_uniform_prior(
     integer, exact = sum(estimated_bits(compressor, codec, images)), sum(float_bits(compressor, images))
     assert abs(integer / exact - 1) < 0.01
     assert abs((parts.latents + parts.pixels) / integer - 1) < 0.01
-    assert pixel_tables(compressor.coder).weights.size == 0
+    assert pixel_part(compressor.coder).weights.size == 0
 
 
 def test_proof_refuses_an_overflowing_layer(compressor: Compressor, model: CodecModel) -> None:
-    layer = model.analysis.layers[1]
+    layer = model.networks.analysis.layers[1]
     channels = layer.weight.shape[1]
     source = Activation(torch.empty(0), torch.empty(0), np.ones(channels), np.full(channels, 4095), False)
     wide = replace(layer, weight=np.full_like(layer.weight, 32767))

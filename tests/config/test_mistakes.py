@@ -98,7 +98,7 @@ def test_unknown_keys_are_refused_even_with_plus(override: str) -> None:
 
 def test_other_slips() -> None:
     text = message("x", "prior=uniform,fsar_o1s", "quantizer=null")
-    for line, remedy in zip(text.splitlines(), ("write key=value", "add -m", "-> one of "), strict=True):
+    for line, remedy in zip(text.splitlines(), ("write key=value", "add -m", "one of none, "), strict=True):
         assert remedy in line
     assert message("dataset.root=${pths.data}").startswith("dataset.root: ")
 
