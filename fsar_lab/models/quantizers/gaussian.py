@@ -54,6 +54,10 @@ class GaussianLatents(nn.Module):
         """Bins -> their centres, float of the same shape."""
         return indices.float() * self.step - self.config.limit
 
+    def centres(self) -> Tensor:
+        """The bins as codebooks [C, 256, 1]."""
+        return self.lookup(torch.arange(BINS)).view(1, -1, 1).repeat(self.groups, 1, 1)
+
     def _noise(self, like: Tensor) -> Tensor:
         if self.training:
             return torch.randn_like(like)
