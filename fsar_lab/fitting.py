@@ -29,7 +29,7 @@ from fsar_lab.errors import TrainingError
 from fsar_lab.lit import Lit
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
-from fsar_lab.run_files import CHECKPOINT, load_compressor, save_weights, training_facts
+from fsar_lab.run_files import CHECKPOINT, load_compressor, load_parts, save_weights, training_facts
 
 VALIDATION_BATCH = 250
 NORMALISATION_IMAGES = 4096  # seen again at the end to set the batch-norm statistics of the average
@@ -61,6 +61,8 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
         torch.set_num_threads(training.threads)
     keep_freed_memory()
     lit = Lit(config, steps, None if resume else start_images(config, dataset))
+    if config.start.run is not None and not resume:
+        load_parts(lit.model, Path(config.start.run), config.start.load)
     callbacks = build_callbacks(config, run_dir, first_images(dataset, config.callbacks.pictures.images))
     averaging = Averaging(training.ema_decay)
     if training.ema_decay:
@@ -96,7 +98,7 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     if training.ema_decay:
         averaging.on_train_end(trainer, lit)  # not called if the checkpoint was of the last step already
     compressor = lit.model.cpu()
-    if training.ema_decay:
+    if training.ema_decay and "backbone" not in compressor.frozen:
         settle_normalisation(compressor, data.stream(0))
     throughput = next(callback for callback in callbacks if isinstance(callback, Throughput))
     facts = {
@@ -128,7 +130,7 @@ def checkpointed_compressor(config: TrainConfig, run_dir: Path, dataset: Dataset
         compressor.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         )
-    if config.trainer.ema_decay:
+    if config.trainer.ema_decay and not (config.start.run and "backbone" in config.start.freeze):
         settle_normalisation(compressor, _Data(config, dataset, total_steps(config)).stream(0))
     return compressor.eval()
 

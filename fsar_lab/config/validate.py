@@ -13,8 +13,7 @@ from fsar_lab.config.values import check_values
 from fsar_lab.data import places
 from fsar_lab.errors import ConfigError, DataError
 
-MAX_ORDER = 2  # contexts of the finite-state prior; its tables grow with (codebook_size + 1)^order
-MAX_TABLE_COUNTS = 2**26  # counts in all tables of the prior together, so that coding stays below 1 GB
+MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
 def validate(config: TrainConfig, resources: bool = True) -> None:
@@ -32,12 +31,13 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
         problems = [
             *_targets(config),
             *_parts(config),
+            *_backbone(config),
             *_width(config),
             *_side(config),
             *_prior(config),
             *_coder(config),
         ]
-        problems += _trainer(config)
+        problems += [*_trainer(config), *_start(config)]
     if resources:
         problems += [*_data(config), *_devices(config), *_baselines(config)]
     if problems:
@@ -66,7 +66,15 @@ def _parts(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone) != _absent(config.quantizer):
         missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
         yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
-    yield from _bits_back(config)
+    elif isinstance(config.quantizer, schema.GaussianLatentsConfig) or isinstance(
+        config.coder, schema.BitsBackConfig
+    ):
+        yield from _bits_back(config)
+    elif isinstance(config.quantizer, schema.EntropyBottleneckConfig):
+        if not _absent(config.prior):
+            yield "prior: the quantizer has a density of its own -> prior=none"
+    elif not _absent(config.quantizer) and _absent(config.prior):
+        yield "prior: there are latents to code, and the quantizer has no density of its own -> prior=uniform"
 
 
 def _bits_back(config: TrainConfig) -> Iterator[str]:
@@ -76,12 +84,22 @@ def _bits_back(config: TrainConfig) -> Iterator[str]:
         "prior=none": _absent(config.prior),
         "coder=bits_back": isinstance(config.coder, schema.BitsBackConfig),
     }
-    if not fitting["quantizer=gaussian"] and not fitting["coder=bits_back"]:
-        return
     if missing := [option for option, fits in fitting.items() if not fits]:
-        key = "coder" if fitting["coder=bits_back"] else "quantizer"
-        own = "bits_back" if fitting["coder=bits_back"] else "gaussian"
-        yield f"{key}: {own} needs the other parts of bits-back coding -> {' '.join(missing)}"
+        own = "quantizer: gaussian" if fitting["quantizer=gaussian"] else "coder: bits_back"
+        yield f"{own} needs the other parts of bits-back coding -> {' '.join(missing)}"
+
+
+def _backbone(config: TrainConfig) -> Iterator[str]:
+    backbone = config.backbone
+    if not isinstance(backbone, schema.ShallowConfig):
+        return
+    if backbone.long_skip and backbone.residual_blocks == 0:
+        yield "backbone.long_skip: there are no blocks to go around -> backbone.residual_blocks=1 or more"
+    if backbone.pixel_shuffle and backbone.downsamples == 0:
+        yield (
+            "backbone.pixel_shuffle: nothing is enlarged without down-sampling -> backbone.downsamples=1, "
+            "or backbone.pixel_shuffle=false"
+        )
 
 
 def _absent(part: object) -> bool:
@@ -89,6 +107,8 @@ def _absent(part: object) -> bool:
 
 
 def _width(config: TrainConfig) -> Iterator[str]:
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig) and not _absent(config.backbone):
+        yield from _means_and_variances(config.backbone.width, config.quantizer.channels)
     if _absent(config.backbone) or not isinstance(config.quantizer, schema.VectorQuantizerConfig):
         return
     width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
@@ -103,6 +123,16 @@ def _width(config: TrainConfig) -> Iterator[str]:
     yield (
         f"quantizer.groups: {groups} codebooks of {dim}-dimensional vectors need a backbone of width "
         f"{groups * dim}, but backbone.width is {width} -> {remedy}"
+    )
+
+
+def _means_and_variances(width: int, channels: int) -> Iterator[str]:
+    if width == 2 * channels:
+        return
+    remedy = f"backbone.width={2 * channels}" if width % 2 else f"quantizer.channels={width // 2}"
+    yield (
+        f"quantizer.channels: {channels} means and {channels} log variances need a backbone of width "
+        f"{2 * channels}, but backbone.width is {width} -> {remedy}"
     )
 
 
@@ -121,9 +151,11 @@ def _side(config: TrainConfig) -> Iterator[str]:
 
 def _prior(config: TrainConfig) -> Iterator[str]:
     prior = config.prior
-    if not isinstance(prior, schema.FSARConfig) or isinstance(config.quantizer, schema.GaussianLatentsConfig):
+    if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+        return  # said above
     if _absent(config.quantizer):
         yield "prior: there are no latents to code (quantizer=none) -> prior=none"
         return
@@ -148,24 +180,24 @@ def _prior(config: TrainConfig) -> Iterator[str]:
         yield f"{key}: no neighbours -> prior=uniform"
     elif order > MAX_ORDER:
         yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
-    else:
-        yield from _tables(groups, size, order)
+    if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
+        yield f"prior.alpha_min: {prior.alpha_min} is above prior.alpha_max={prior.alpha_max} -> exchange them"
 
 
-def _tables(groups: int, size: int, order: int) -> Iterator[str]:
-    tables = groups * (size + 1) ** order
-    if tables * size <= MAX_TABLE_COUNTS:
+def _start(config: TrainConfig) -> Iterator[str]:
+    """What is taken from a finished run."""
+    start, parts = config.start, ("backbone", "quantizer", "prior", "coder")
+    if start.run is None:
         return
-    fitting = size
-    while groups * (fitting + 1) ** order * fitting > MAX_TABLE_COUNTS:
-        fitting = fitting * 15 // 16
-    remedy = f"quantizer.codebook_size={fitting}"
-    if order > 1:
-        remedy += " or prior=fsar_o1s"
-    yield (
-        f"prior.offsets: order {order} with quantizer.codebook_size={size} and quantizer.groups={groups} "
-        f"needs {tables:,} tables of {size} counts, at most {MAX_TABLE_COUNTS:,} counts can be -> {remedy}"
-    )
+    if not os.path.isfile(os.path.join(start.run, "config.yaml")):
+        yield f"start.run: {start.run} has no config.yaml -> give the directory that a training printed"
+    there = {part for part in parts if not _absent(getattr(config, part))}
+    if lost := [part for part in start.load if part not in there]:
+        yield f"start.load: the model has no {', '.join(lost)} -> leave it out"
+    if unknown := [part for part in start.freeze if part not in start.load]:
+        yield f"start.freeze: {', '.join(unknown)} not in start.load: it would stay untrained -> load it, too"
+    if there <= set(start.freeze):
+        yield "start.freeze: nothing is left to train -> leave a part out"
 
 
 def _coder(config: TrainConfig) -> Iterator[str]:

@@ -28,6 +28,11 @@ def between(low: float, high: float) -> Rule:
     return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
 
 
+def exactly(only: float) -> Rule:
+    """The value must be `only`."""
+    return lambda value: None if value == only else f"must be {only}"
+
+
 def positive(value: Any) -> str | None:
     """The value must be above 0."""
     return None if value > 0 else "must be above 0"
@@ -82,13 +87,15 @@ def filled(value: Any) -> str | None:
 
 
 _IMAGES: dict[str, Rule] = {"validation_images": at_least(1), "test_images": optional(at_least(1))}
-_GAUSSIAN: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
+_SCALES: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
 _QUANTIZER: dict[str, Rule] = {
     "groups": at_least(1),
     "codebook_size": between(2, MAX_CODEBOOK_SIZE),
     "dim": at_least(1),
     "commitment_weight": at_least(0),
 }
+_FSAR: dict[str, Rule] = {"hidden_expansion": at_least(1), "train_share": share}
+_PARTS = each(one_of("backbone", "quantizer", "prior", "coder"))
 _ADAM: dict[str, Rule] = {"lr": positive, "betas": each(below_one, 2), "weight_decay": at_least(0)}
 
 # Dataclass -> field -> rule. Fields of other types than numbers, and free texts, have none.
@@ -100,17 +107,44 @@ RULES: dict[type, dict[str, Rule]] = {
         "residual_blocks": at_least(0),
     },
     schema.RestartConfig: {"until": between(0, 1), "every_steps": at_least(1), "min_share": below_one},
-    schema.STHQConfig: {**_QUANTIZER, "gumbel_temperature": positive, "variance": positive},
+    schema.STHQConfig: {
+        **_QUANTIZER,
+        "selection": one_of("straight_through", "soft", "hard"),
+        "gumbel_temperature": positive,
+        "variance": positive,
+        "rate": one_of("sample", "posterior"),
+        "entropy_weight": at_least(0),
+        "gap_start": between(0, 1),
+        "init_range": optional(positive),
+    },
     schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
+    schema.FSARConfig: _FSAR,
+    schema.CatReduceConfig: {
+        **_FSAR,
+        "alpha_mode": one_of("fixed", "annealed", "trained"),
+        "alpha_min": between(1.05, 2),  # alpha = 1 would be softmax, which drops nothing
+        "alpha_max": between(1.05, 2),
+        "half_life": positive,
+    },
+    schema.VQVAEEMAConfig: {**_QUANTIZER, "decay": inside, "epsilon": positive},
+    schema.EntropyBottleneckConfig: {**_QUANTIZER, "dim": exactly(1), "components": at_least(1)},
     schema.GaussianLatentsConfig: {
         "channels": at_least(1),
         "limit": positive,
         "num_scales": between(2, MAX_SCALES),
     },
-    schema.FSARConfig: {"hidden_expansion": at_least(1), "train_share": share},
-    schema.GaussianConfig: _GAUSSIAN,
-    schema.BitsBackConfig: _GAUSSIAN,
-    schema.GaussianLinearARConfig: {**_GAUSSIAN, "fit_images": at_least(0)},
+    schema.AnnealConfig: {
+        "shape": one_of("constant", "exponential", "linear", "step"),
+        "half_life": positive,
+        "floor": share,
+    },
+    schema.GaussianConfig: _SCALES,
+    schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
+    schema.GaussianMeanOffsetConfig: _SCALES,
+    schema.BitsBackConfig: _SCALES,
+    schema.LogisticConfig: _SCALES,
+    schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
+    schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},
     schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},
@@ -130,6 +164,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "threads": optional(at_least(1)),
         "overfit_batches": at_least(0),
     },
+    schema.StartConfig: {"run": optional(filled), "load": _PARTS, "freeze": _PARTS},
     schema.LoggerConfig: {"mode": one_of("offline", "online", "none")},
     schema.CodingConfig: {
         "calibration_images": at_least(1),

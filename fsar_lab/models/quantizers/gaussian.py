@@ -38,6 +38,7 @@ class GaussianLatents(nn.Module):
     def __init__(self, config: GaussianLatentsConfig) -> None:
         super().__init__()
         self.config = config
+        self.latent_channels = config.channels
         self.groups, self.codebook_size = config.channels, BINS
         self.step = 2 * config.limit / (BINS - 1)
 

@@ -19,10 +19,13 @@ class VQVAE(VectorQuantizer):
         self.codebook_weight = config.codebook_weight
         self.commitment_weight = config.commitment_weight
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, G*D, h, w]."""
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """Quantize y [N, G*D, h, w], see the base class."""
         rows = self.rows(y)
-        indices = self.affinity(rows.detach()).argmax(-1)
+        affinity = self.affinity(rows.detach())
+        if log_weights is not None:
+            affinity = affinity + log_weights.unsqueeze(1)
+        indices = affinity.argmax(-1)
         hard = self.gather(indices)
         codebook = (rows.detach() - hard).square().mean()
         commitment = (rows - hard.detach()).square().mean()
