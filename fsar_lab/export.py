@@ -36,7 +36,7 @@ from fsar_lab.codec.parts import PixelPart, PriorPart
 from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables, uniform_tables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
-from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, quantise_posterior
+from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
@@ -79,6 +79,7 @@ def export(
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
     with torch.no_grad():
         if isinstance(model.quantizer, GaussianLatents):
+            prune(model, calibration)
             networks = _sampling_networks(model, calibration)
             return CodecModel(networks, normal_prior(model.quantizer), pixel_part(model.coder), facts)
         networks = _networks(model, calibration)

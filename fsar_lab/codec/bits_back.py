@@ -1,11 +1,15 @@
 """Bits-back coding with ANS (BB-ANS, Townsend et al. 2019, arXiv:1901.04866): tiles chained on one stack.
 
 To code a tile x its latents z are *popped* from the stack with the posterior q(z | x), which takes
--log q(z | x) bits away; then x is pushed with p(x | z) and z with p(z). Decoding runs the other way: pop z,
-pop x, push z with the posterior, which leaves the stack as it was before that tile. So a tile costs the
-negative evidence lower bound, and the last tile coded is the first decoded. A chain needs bits that its first
-tile can pop: a fixed sequence, of which a chain takes as many words as it turns out to need. They are part of
-its stream and count in full. docs/FORMAT-blob.md, "Chains", has the bytes.
+-log q(z | x) bits away; x is pushed with p(x | z) and z with p(z). Decoding runs the other way: pop z, pop x,
+push z with the posterior. So a tile costs the negative evidence lower bound, and the last tile coded is the
+first decoded. A chain needs bits that its first tile can pop: a fixed sequence, of which it takes as many
+words as it turns out to need. They are part of its stream and count in full.
+
+z is pushed only after the next tile's latents were popped. These then come from the bits of pixels; popped
+from the latents' own bits, which lie in the same order, a latent would follow its predecessor wherever the
+average posterior is not the prior (measured: 2 % more for latents, 0.2 % for pixels).
+docs/FORMAT-blob.md, "Chains", has the bytes.
 """
 
 from __future__ import annotations
@@ -174,25 +178,21 @@ class ChainCoder:
     def encode(self, tiles: NDArray[np.uint8], networks: Networks) -> Chain:
         """uint8 [n, H, W, 3], one chain of n tiles."""
         analysis, synthesis = networks
-        sink = _Sink()
-        latents = pixels = 0.0
+        sink, pixels = _Sink(), 0.0
+        z: NDArray[np.uint16] | None = None
         for start in range(0, len(tiles), AHEAD):
             part = tiles[start : start + AHEAD]
             for tile, pairs in zip(part, analysis(part), strict=True):
-                mean, scale = _flat(pairs)
+                latents = sink.pop(self.posterior, *_flat(pairs))
+                self._push_latents(sink.stack, z)
+                z = latents
                 before = sink.bits
-                z = sink.pop(self.posterior, mean, scale)
-                given = before - sink.bits
-                before = sink.bits
-                self._push_pixels(
-                    sink.stack, tile, synthesis(z.reshape(1, len(pairs) // 2, *pairs.shape[1:]))
-                )
+                self._push_pixels(sink.stack, tile, synthesis(z.reshape(1, -1, *pairs.shape[1:])))
                 pixels += sink.bits - before
-                before = sink.bits
-                sink.stack.push(self.prior, z, self._tables(len(z)))
-                latents += sink.bits - before - given
+        self._push_latents(sink.stack, z)
+        net = sink.bits - pixels
         stream, initial = sink.finish(-(-tiles.size // MAX_SAMPLES_PER_BYTE))
-        return Chain(stream, latents, pixels, initial)
+        return Chain(stream, net, pixels, initial)
 
     def decode(
         self, stream: memoryview, number: int, shape: tuple[int, int], networks: Networks
@@ -208,9 +208,12 @@ class ChainCoder:
         count = groups * height * width
         stack, initial = _begin(stream)
         tiles = np.empty((number, *shape, 3), np.uint8)
-        for tile in tiles[::-1]:
-            z = stack.pop(self.prior, count, self._tables(count))
+        before = stack.pop(self.prior, count, self._tables(count))
+        for left, tile in zip(range(number)[::-1], tiles[::-1], strict=True):
+            z = before
             tile[...] = self._pop_pixels(stack, synthesis(z.reshape(1, groups, height, width)))
+            if left:
+                before = stack.pop(self.prior, count, self._tables(count))
             self.posterior.push(stack, *_flat(analysis(tile[None])[0]), z)
         if stack.to_bytes() != entropy.Stack(initial_words(initial)).to_bytes():
             raise DamagedStreamError("a chain does not end in the words that it began with")
@@ -219,6 +222,10 @@ class ChainCoder:
     def _tables(self, count: int) -> NDArray[np.uint32]:
         """The prior's table of each latent, groups outermost."""
         return np.repeat(self.table_of, count // len(self.table_of))
+
+    def _push_latents(self, stack: entropy.Stack, z: NDArray[np.uint16] | None) -> None:
+        if z is not None:
+            stack.push(self.prior, z, self._tables(len(z)))
 
     def _push_pixels(self, stack: entropy.Stack, tile: NDArray[np.uint8], parameters: Parameters) -> None:
         mean, scale = self._pixel_rows(tile, parameters)

@@ -14,10 +14,34 @@ from fsar_lab.codec.posterior import BITS, Posterior
 from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_pairs
+from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.quantizers.gaussian import BINS, GaussianLatents
 from fsar_lab.tables.pixels import FINE, fine_cdfs, scale_grid
 
 PRIOR_BITS = 16
+LEAST_NATS = 0.02  # a latent, on average: channels that say less are left out
+
+
+def prune(model: Compressor, images: Tensor) -> None:
+    """Take those latent channels out of a model, in place, that say nothing about the image.
+
+    Training leaves most channels at the prior (posterior collapse). Sampled, they would be noise that costs
+    time, and bits that a chain needs to begin with; the synthesis network sees 0 in their place.
+
+    Args:
+        model: with GaussianLatents, in evaluation mode.
+        images: calibration, uint8 [N, 3, H, W].
+    """
+    latents: GaussianLatents = model.quantizer
+    nats = [latents(model.backbone.analysis(model.centred(part))).nats for part in torch.split(images, 64)]
+    said = torch.cat([part.mean((2, 3)) for part in nats if part is not None]).mean(0)
+    kept = torch.nonzero(said >= min(LEAST_NATS, float(said.max())))[:, 0]
+    head, first = model.backbone.analysis[-1], model.backbone.synthesis[0]
+    model.backbone.analysis[-1] = _outputs(head, torch.cat([kept, kept + latents.groups]))
+    narrow = nn.Conv2d(len(kept), first.out_channels, 1, bias=False)
+    narrow.weight.data = first.weight.data[:, kept]
+    model.backbone.synthesis[0] = narrow
+    latents.groups = len(kept)
 
 
 def quantise_posterior(
@@ -79,9 +103,14 @@ def posterior_bits(latents: GaussianLatents, pairs: NDArray[np.uint16]) -> float
 def _interleaved(network: nn.Sequential) -> nn.Sequential:
     """The same network with the outputs in pairs: mean and log variance of the first latent, and so on."""
     *layers, last = network
-    assert isinstance(last, nn.Conv2d) and last.bias is not None
+    assert isinstance(last, nn.Conv2d)
     order = torch.arange(last.out_channels).view(2, -1).t().reshape(-1)
-    head = nn.Conv2d(last.in_channels, last.out_channels, 1)
-    assert head.bias is not None
-    head.weight.data, head.bias.data = last.weight.data[order], last.bias.data[order]
-    return nn.Sequential(*layers, head).eval()
+    return nn.Sequential(*layers, _outputs(last, order)).eval()
+
+
+def _outputs(layer: nn.Conv2d, chosen: Tensor) -> nn.Conv2d:
+    """A 1x1 convolution with only the chosen outputs."""
+    result = nn.Conv2d(layer.in_channels, len(chosen), 1)
+    assert layer.bias is not None and result.bias is not None
+    result.weight.data, result.bias.data = layer.weight.data[chosen], layer.bias.data[chosen]
+    return result
