@@ -41,11 +41,13 @@ from fsar_lab.errors import ConfigError, ExportError
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
 from fsar_lab.tables import latents, pixels
 from fsar_lab.tables.compact import compact_tables
+from fsar_lab.tables.convolution import convolution_prior
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
 MERGE_LOSS_PPM = (
@@ -155,6 +157,8 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
         model: whose prior it is.
         indices: int64 [n, G, h, w] of training images.
     """
+    if isinstance(model.prior, Convolution):
+        return convolution_prior(model.prior, model.quantizer.codebooks)
     groups, size = model.quantizer.groups, model.quantizer.codebook_size
     offsets = model.prior.offsets
     if isinstance(model.prior, FSAR):

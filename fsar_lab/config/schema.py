@@ -189,6 +189,17 @@ class CatReduceConfig(FSARConfig):
     half_life: float = 0.2  # share of the training in which an annealed alpha gets half way to alpha_max
 
 
+@dataclass
+class ConvolutionConfig:
+    """One convolution over the codebook vectors of the neighbours, METHOD 4.2."""
+
+    _target_: str = "fsar_lab.models.priors.convolution.Convolution"
+    mask: str = "raster"  # raster: all that precede; checkerboard: two passes, the second sees the first
+    kernel: int = 3  # odd side of the window
+    detach_context: bool = True  # codebook vectors enter the convolution without gradient
+    detach_posterior: bool = True  # coded symbols are constants for the rate term
+
+
 # --- coder -----------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "code_freq": schema.CodeFreqConfig,
         "fsar": schema.FSARConfig,
         "catreduce": schema.CatReduceConfig,
+        "convolution": schema.ConvolutionConfig,
     },
     "coder": {
         "gaussian": schema.GaussianConfig,

@@ -151,15 +151,15 @@ def _side(config: TrainConfig) -> Iterator[str]:
 
 def _prior(config: TrainConfig) -> Iterator[str]:
     prior = config.prior
+    if _absent(config.quantizer) and not _absent(prior):
+        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
+        return
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
     if isinstance(config.quantizer, schema.GaussianLatentsConfig):
         return  # said above
-    if _absent(config.quantizer):
-        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
-        return
-    groups, size = config.quantizer.groups, config.quantizer.codebook_size
+    groups = config.quantizer.groups
     for offset in offsets:
         if len(offset) != 3:
             yield f"{key}: {offset} is not [group, row, column] -> e.g. [0,-1,0] for the latent above"
@@ -181,7 +181,8 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     elif order > MAX_ORDER:
         yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
     if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
-        yield f"prior.alpha_min: {prior.alpha_min} is above prior.alpha_max={prior.alpha_max} -> exchange them"
+        low, high = prior.alpha_min, prior.alpha_max
+        yield f"prior.alpha_min: {low} is above prior.alpha_max={high} -> exchange them"
 
 
 def _start(config: TrainConfig) -> Iterator[str]:

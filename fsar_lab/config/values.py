@@ -81,6 +81,13 @@ def one_of(*names: str) -> Rule:
     return check
 
 
+def odd_up_to(high: int) -> Rule:
+    """The value must be odd, 3 or more and at most `high`."""
+    return lambda value: (
+        None if value % 2 and 3 <= value <= high else f"must be an odd number between 3 and {high}"
+    )
+
+
 def filled(value: Any) -> str | None:
     """The text must not be empty."""
     return None if value.strip() else "must not be empty"
@@ -145,6 +152,7 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.LogisticConfig: _SCALES,
     schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},
+    schema.ConvolutionConfig: {"mask": one_of("raster", "checkerboard"), "kernel": odd_up_to(15)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},
     schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},
