@@ -18,7 +18,7 @@ class LogisticMixture(nn.Module):
     appendix 6.1, whose place it takes: one layer, and masses that are exact in both tails.
 
     Args:
-        groups: G. components: M, spread evenly inside (-2, 2) at the start, as narrow as untrained latents are.
+        groups: G. components: M, spread evenly inside (-2, 2), as narrow as untrained latents.
     """
 
     def __init__(self, groups: int, components: int) -> None:
