@@ -223,8 +223,7 @@ class Encoder:
         each, buffer = self._each, ffi.buffer(self._buffer)
         ends = range(each, each * self._groups + 1, each)
         heads = [
-            buffer[end - size : end]
-            for end, size in zip(ends, ffi.unpack(sizes, self._groups), strict=True)
+            buffer[end - size : end] for end, size in zip(ends, ffi.unpack(sizes, self._groups), strict=True)
         ]
         if not self._words:
             return heads
