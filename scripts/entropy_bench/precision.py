@@ -52,7 +52,7 @@ TUNED = {
     "indexed64": Precision(14, escape=True),
     "fsar_o2_k32": Precision(13),
     "fsar_o2_k256_merged": Precision(14),
-    "fsar_o2_k32_single_image": Precision(12, layout="tree"),  # with a single lane as fast as it is small
+    "fsar_o2_k32_single_image": Precision(12, layout="tree"),  # a lane alone waits for the cache: small rows
 }
 
 
