@@ -77,7 +77,8 @@ typedef enum ec_layout {
     EC_LAYOUT_AUTO = 0,  /* fused up to 64 KiB; else, where gathering is fast, splits or buckets up to 2 MiB,
                           * splits only if rarely more than four symbols share one; else tree */
     EC_LAYOUT_FUSED = 1, /* one 4-byte entry per slot: log2(symbols) and twice log2(count) in 32 bits */
-    EC_LAYOUT_TREE = 2,  /* two bytes a symbol and a bit of tree: sixteen comparisons at once */
+    EC_LAYOUT_TREE = 2,  /* two bytes a symbol and a bit of tree: sixteen comparisons at once. The smallest,
+                          * and the fastest for groups of a single image */
     EC_LAYOUT_BUCKETS = 3, /* four to six bytes a symbol; at most 256, or 257 with the escape */
     EC_LAYOUT_SPLITS = 4   /* two bytes a symbol and 640 bytes to 2 KiB; as many symbols, but no table that
                             * has 256 symbols without a count */
@@ -178,11 +179,17 @@ void ec_encoders_attach(ec_encoder *encoders, size_t groups, uint8_t *buffer, si
 /* Copies the words that `groups` encoders have written, one group behind the other, and returns their bytes;
  * sizes: uint64 [groups], the bytes of each. out must have room for them all, or is NULL to ask only. */
 size_t ec_encoders_words(const ec_encoder *encoders, size_t groups, uint8_t *out, uint64_t *sizes);
+/* Bytes of free buffer that each of `groups` encoders still has, at least. */
+size_t ec_encoders_room(const ec_encoder *encoders, size_t groups);
 /* Bytes of free buffer that encoding `positions` symbols per lane wants: four a symbol (two words, if it is
  * an escape) and 16 that stay free. A wave is one lane here. */
 size_t ec_encode_bound(uint32_t lanes, size_t positions);
 /* out: bytes [4 * lanes], the states in little endian: the head of the stream. */
 void ec_encoder_states(const ec_encoder *encoder, uint8_t *out);
+/* The same for `groups` encoders, in front of the words of each, where 4 * lanes bytes must be free: the last
+ * sizes[i] bytes of its buffer are then its stream, or the part of it that was written since the buffer was
+ * attached. sizes: uint64 [groups]. The encoders do not change and may go on. EC_ERR_CAPACITY. */
+int ec_encoders_heads(const ec_encoder *encoders, size_t groups, uint64_t *sizes);
 
 /* Each of these codes `groups` groups with one encoder each; the groups' data follow each other in the
  * arrays, and all but the last should have EC_LANES lanes. Every symbol, index and scale is checked. If a
@@ -247,6 +254,8 @@ int ec_decode_pixels_wave(ec_decoder *decoder, const ec_pixels *model, const int
                           uint8_t *scratch);
 /* EC_OK if every state is 2^16 again and every word was consumed, else EC_ERR_DAMAGED. */
 int ec_decoder_finish(const ec_decoder *decoder);
+/* The number of groups before the first one that has not come to such an end: `groups` if all have. */
+size_t ec_decoders_finished(const ec_decoder *decoders, size_t groups);
 
 /* ---- Explicit rows and raw bits, on the same states ---- */
 
