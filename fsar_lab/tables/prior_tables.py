@@ -16,7 +16,6 @@ from fsar_lab.tables.normalise import normalise
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fsar_lab.models.priors.code_freq import CodeFreq
     from fsar_lab.models.priors.fsar import FSAR
 
 MERGE_LOSS_PPM = 5000  # of the latents' entropy, what merging contexts may lose before tables are fitted anew
@@ -45,12 +44,9 @@ def fsar_tables(prior: FSAR, codebooks: Tensor, indices: NDArray[np.int64]) -> P
     return _compact(counts, prior.offsets, indices, classes)
 
 
-def static_tables(prior: CodeFreq, indices: NDArray[np.int64]) -> PriorTables:
-    """The tables of a static prior: one for each group, or fewer where they are alike."""
-    import torch
-
-    p = torch.softmax(prior.logits.detach().double(), -1).cpu().numpy()
-    return _compact(normalise(p, latents.BITS), (), indices, None)
+def static_tables(p: NDArray[np.float64], indices: NDArray[np.int64], bits: int) -> PriorTables:
+    """The tables of a static prior p [G, K]: one for each group, or fewer where they are alike."""
+    return _compact(normalise(p, bits), (), indices, None, bits)
 
 
 def _compact(
@@ -58,6 +54,7 @@ def _compact(
     offsets: tuple[latents.Offset, ...],
     indices: NDArray[np.int64],
     classes: StateClasses | None,
+    bits: int = latents.BITS,
 ) -> PriorTables:
     """Few tables for the contexts' counts [G * C, K], refined by what training images show."""
     groups = indices.shape[1]
@@ -69,7 +66,7 @@ def _compact(
         basis=compact.basis,
         bias=compact.bias,
         context_map=compact.context_map.reshape(groups, -1),
-        bits=latents.BITS,
+        bits=bits,
         offsets=offsets,
         classes=of,
         class_counts=class_counts,

@@ -102,17 +102,21 @@ class VectorQuantizer(nn.Module):
         n, _, h, w = like.shape
         return indices.view(self.groups, n, h, w).transpose(0, 1)
 
+    def index_rows(self, indices: Tensor) -> Tensor:
+        """[N, G, h, w] -> [G, N*h*w]."""
+        return indices.transpose(0, 1).reshape(self.groups, -1)
+
     @torch.no_grad()
     def lookup(self, indices: Tensor) -> Tensor:
         """Indices [N, G, h, w] -> codebook vectors [N, G*D, h, w]."""
         n, _, h, w = indices.shape
-        vectors = self.gather(indices.transpose(0, 1).reshape(self.groups, -1))
+        vectors = self.gather(self.index_rows(indices))
         return vectors.view(self.groups, n, h, w, self.dim).permute(1, 0, 4, 2, 3).reshape(n, -1, h, w)
 
     @torch.no_grad()
     def count_usage(self, indices: Tensor) -> None:
         """Add the codes of one batch [N, G, h, w] to the usage since the last restart."""
-        flat = indices.transpose(0, 1).reshape(self.groups, -1)
+        flat = self.index_rows(indices)
         self.usage.scatter_add_(1, flat, torch.ones_like(flat, dtype=self.usage.dtype))
 
     @torch.no_grad()
