@@ -15,6 +15,8 @@ from fsar_lab.errors import ConfigError, DataError
 
 # Coders that need no networks and take none.
 PIXELS_ALONE = (schema.ContextConfig, schema.FSARPixelsConfig, schema.ConvolutionPixelsConfig)
+# Quantizers that know what their symbols cost.
+OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
 MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
@@ -71,19 +73,30 @@ def _parts(config: TrainConfig) -> Iterator[str]:
             missing = " ".join(f"{part}=none" for part in parts)
             yield f"coder: it codes pixels from pixels alone, without {', '.join(parts)} -> {missing}"
         return
-    if _absent(config.backbone) and _absent(config.quantizer):
-        yield (
-            "coder: it needs a synthesis network -> backbone=shallow_c32 quantizer=v2dvq prior=fsar_o2s, "
-            "or coder=context"
-        )
     if _absent(config.backbone) != _absent(config.quantizer):
         missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
         yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
-    elif isinstance(config.quantizer, schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig):
+    elif isinstance(config.quantizer, schema.GaussianLatentsConfig) or isinstance(
+        config.coder, schema.BitsBackConfig
+    ):
+        yield from _bits_back(config)
+    elif isinstance(config.quantizer, OWN_DENSITY):
         if not _absent(config.prior):
             yield "prior: the quantizer has a density of its own -> prior=none"
     elif not _absent(config.quantizer) and _absent(config.prior):
         yield "prior: there are latents to code, and the quantizer has no density of its own -> prior=uniform"
+
+
+def _bits_back(config: TrainConfig) -> Iterator[str]:
+    """Sampled latents need the coder that gets their bits back, and the other way round."""
+    fitting = {
+        "quantizer=gaussian": isinstance(config.quantizer, schema.GaussianLatentsConfig),
+        "prior=none": _absent(config.prior),
+        "coder=bits_back": isinstance(config.coder, schema.BitsBackConfig),
+    }
+    if missing := [option for option, fits in fitting.items() if not fits]:
+        own = "quantizer: gaussian" if fitting["quantizer=gaussian"] else "coder: bits_back"
+        yield f"{own} needs the other parts of bits-back coding -> {' '.join(missing)}"
 
 
 def _backbone(config: TrainConfig) -> Iterator[str]:
@@ -106,7 +119,9 @@ def _absent(part: object) -> bool:
 def _width(config: TrainConfig) -> Iterator[str]:
     if isinstance(config.quantizer, schema.GaussianLatentsConfig) and not _absent(config.backbone):
         yield from _means_and_variances(config.backbone.width, config.quantizer.channels)
-    if _absent(config.backbone) or not isinstance(config.quantizer, schema.VectorQuantizerConfig):
+    if _absent(config.backbone) or not isinstance(
+        config.quantizer, schema.VectorQuantizerConfig | schema.McQuicConfig
+    ):
         return
     width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
     if groups * dim == width:
@@ -136,13 +151,20 @@ def _means_and_variances(width: int, channels: int) -> Iterator[str]:
 def _side(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone):
         return
-    side, factor = image_side(config.dataset), 2**config.backbone.downsamples
+    side, halvings = image_side(config.dataset), config.backbone.downsamples
+    levels = len(config.quantizer.codebook_sizes) if isinstance(config.quantizer, schema.McQuicConfig) else 0
+    factor = 2 ** (halvings + levels)
     if side % factor:
         key = "dataset.tile" if isinstance(config.dataset, schema.PhotosConfig) else "dataset.side"
         fitting = max(factor, side - side % factor)
+        halved, fewer = f"backbone.downsamples={halvings} times", "downsamples"
+        if levels:
+            halved = (
+                f"{halvings + levels} times (backbone.downsamples={halvings}, {levels} levels of codebooks)"
+            )
+            fewer = "quantizer.codebook_sizes"
         yield (
-            f"{key}: images of {side}x{side} cannot be halved backbone.downsamples="
-            f"{config.backbone.downsamples} times -> {key}={fitting}, or fewer downsamples"
+            f"{key}: images of {side}x{side} cannot be halved {halved} -> {key}={fitting}, or fewer {fewer}"
         )
 
 
@@ -154,7 +176,7 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
-    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig | schema.McQuicConfig):
         return  # said above
     yield from _offsets(key, offsets, config.quantizer.groups, "quantizer.groups")
     order = len(offsets)
@@ -211,11 +233,23 @@ def _coder(config: TrainConfig) -> Iterator[str]:
                 f"coder.offsets: {len(coder.offsets)} neighbours, there can be 1 to {MAX_ORDER} -> "
                 "e.g. coder=fsar_pixels_o2s"
             )
-    if not hasattr(coder, "log_scale_min"):
+    if isinstance(coder, PIXELS_ALONE):
         return
+    if _absent(config.backbone) and _absent(config.quantizer):
+        yield (
+            "coder: it needs a synthesis network -> backbone=shallow_c32 quantizer=v2dvq prior=fsar_o2s, "
+            "or coder=context"
+        )
     low, high = config.coder.log_scale_min, config.coder.log_scale_max
     if low >= high:
         yield f"coder.log_scale_min: {low} is not below coder.log_scale_max={high} -> -7.0 and 0.0 are usual"
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+        low, high = config.quantizer.log_scale_min, config.quantizer.log_scale_max
+        if low >= high:
+            yield (
+                f"quantizer.log_scale_min: {low} is not below quantizer.log_scale_max={high} -> "
+                "-3.5 and 1.0 are usual"
+            )
 
 
 def _trainer(config: TrainConfig) -> Iterator[str]:
