@@ -33,7 +33,7 @@ from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.networks import Networks
 from fsar_lab.codec.parts import PixelPart, PriorPart
-from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables, uniform_tables
+from fsar_lab.codec.prior import uniform_tables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
 from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
@@ -41,20 +41,18 @@ from fsar_lab.errors import ConfigError, ExportError
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
+from fsar_lab.models.reduced import reduced
 from fsar_lab.tables import latents, pixels
-from fsar_lab.tables.compact import compact_tables
 from fsar_lab.tables.convolution import convolution_prior
-from fsar_lab.tables.normalise import normalise
+from fsar_lab.tables.prior_tables import fsar_tables, static_tables
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
-MERGE_LOSS_PPM = (
-    5000  # of the latents' entropy, what merging contexts may lose before the tables are fitted anew
-)
 MAX_BITS = 16  # of a table
 FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
 T = TypeVar("T")
@@ -75,7 +73,7 @@ def export(
     Raises:
         ExportError: something has no exact integer counterpart; the message names it.
     """
-    model = copy.deepcopy(compressor).cpu().eval().float()
+    model = reduced(copy.deepcopy(compressor).cpu().eval().float())
     config = model.coder.config
     facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
     if model.backbone is None:
@@ -133,7 +131,10 @@ def _first(attempt: Callable[[Options], T]) -> T:
 
 def _analysis(model: Compressor, calibration: Tensor, options: Options) -> tuple[IntegerNetwork, CodeSearch]:
     network = model.backbone.analysis
-    return quantise_analysis(network, model.quantizer.codebooks, calibration, options)
+    bonus = None
+    if hasattr(model.prior, "log_weights"):  # 2 sigma^2 ln e: log-softmax(-d / 2 sigma^2) + ln e, scaled
+        bonus = 2 * model.quantizer.posterior_variance() * model.prior.log_weights().double().numpy()
+    return quantise_analysis(network, model.quantizer.codebooks, calibration, options, bonus)
 
 
 def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Tensor:
@@ -167,11 +168,10 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
         return own_tables(model.quantizer, indices)
     offsets = model.prior.offsets
     if isinstance(model.prior, FSAR):
-        counts = latents.fsar_counts(model.prior, model.quantizer.codebooks)
-        contexts = latents.contexts_of(indices, offsets, size)
-        compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
-        by_group = compact.context_map.reshape(groups, -1)
-        return PriorTables(compact.features, compact.basis, compact.bias, by_group, latents.BITS, offsets)
+        return fsar_tables(model.prior, model.quantizer.codebooks, indices)
+    if isinstance(model.prior, CodeFreq):
+        p = torch.softmax(model.prior.logits.detach().double(), -1).numpy()
+        return static_tables(p, indices, latents.BITS)
     if offsets:
         raise ExportError(
             f"{type(model.prior).__name__} has contexts but no tables yet; use an fsar or uniform prior"
@@ -185,11 +185,8 @@ def own_tables(quantizer: EntropyBottleneck, indices: NDArray[np.int64]) -> Prio
     Most channels hardly ever leave their mode: with 14 bits the other symbols' floor would cost 0.006 bit a
     latent, of which there are several for each sub-pixel.
     """
-    counts = normalise(quantizer.probabilities().detach().double().numpy(), MAX_BITS)
-    contexts = latents.contexts_of(indices, (), quantizer.codebook_size)
-    compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
-    by_group = compact.context_map.reshape(-1, 1)
-    return PriorTables(compact.features, compact.basis, compact.bias, by_group, MAX_BITS, ())
+    p = quantizer.probabilities().detach().double().numpy()
+    return static_tables(p, indices, MAX_BITS)
 
 
 def pixel_part(coder: Gaussian) -> PixelPart:
@@ -208,6 +205,7 @@ def pixel_part(coder: Gaussian) -> PixelPart:
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
+    compressor = reduced(compressor)
     prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
     if prior is not None:
         prior.eval()

@@ -60,6 +60,7 @@ class FSAR(nn.Module):
 
     def __init__(self, config: FSARConfig, groups: int, codebook_size: int, dim: int) -> None:
         super().__init__()
+        self.config = config
         self.groups, self.codebook_size, self.dim = groups, codebook_size, dim
         self.offsets: tuple[Offset, ...] = tuple((o[0], o[1], o[2]) for o in config.offsets)
         self.detach_context, self.detach_posterior = config.detach_context, config.detach_posterior
