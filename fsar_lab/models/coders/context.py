@@ -190,4 +190,4 @@ def _split(solution: Tensor) -> tuple[Tensor, Tensor]:
     """Float weights and bias [PLACES, taps + 1] as fixed point: int64 [PLACES, TAPS] and [PLACES]."""
     fixed = torch.round(solution * ONE).long()
     weight = fixed[:, :-1].clamp(-MOST, MOST)
-    return nn.functional.pad(weight, (0, TAPS - weight.shape[1])), fixed[:, -1]
+    return nn.functional.pad(weight, (0, TAPS - weight.shape[1])), fixed[:, -1].clamp(-(2**30), 2**30)
