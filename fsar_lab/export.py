@@ -13,6 +13,7 @@ The file is all that coding needs: `fsar_lab.Codec.load(FILE)`. docs/FORMAT-bund
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ from fsar_lab.models.quantizers.gaussian import GaussianLatents
 from fsar_lab.models.reduced import reduced
 from fsar_lab.tables import latents, pixels
 from fsar_lab.tables.convolution import convolution_prior
+from fsar_lab.tables.pixels_alone import pixels_alone
 from fsar_lab.tables.prior_tables import fsar_tables, static_tables
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
@@ -75,9 +77,10 @@ def export(
     """
     model = reduced(copy.deepcopy(compressor).cpu().eval().float())
     config = model.coder.config
-    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
     if model.backbone is None:
-        return CodecModel(None, None, pixel_part(model.coder), facts)
+        seen = calibration if statistics is None else statistics
+        return CodecModel(None, None, pixels_alone(model.coder, seen), facts)
+    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
     with torch.no_grad():
@@ -243,7 +246,8 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
 def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float, float]:
     """(latent, pixel) bits of the float model: what the integer model's loss is measured against."""
     model = copy.deepcopy(compressor).eval()
-    device, latent, pixel = next(model.parameters()).device, 0.0, 0.0
+    device = next(itertools.chain(model.parameters(), model.buffers())).device
+    latent = pixel = 0.0
     for start in range(0, len(images), 64):
         x = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).to(device)
         output = model(x)

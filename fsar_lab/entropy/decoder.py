@@ -12,6 +12,7 @@ from fsar_lab.entropy._arrays import BYTES, Array, pointer, require, require_ind
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.context import ContextModel
 from fsar_lab.entropy.fsar import FSARModel
 from fsar_lab.entropy.pixels import PixelModel
 from fsar_lab.entropy.tables import Tables
@@ -161,6 +162,29 @@ class Decoder:
             )
 
         self._pop(decode, "pop_pixels")
+        return images
+
+    def pop_context(self, model: ContextModel, shape: Sequence[int]) -> Array:
+        """Decodes pixels without parameters.
+
+        Args:
+            model: predictors and tables.
+            shape: [N, H, W] of the images.
+
+        Returns:
+            uint8 [N, H, W, 3].
+        """
+        number, height, width = map(int, shape)
+        if number != self.num_images or height < 0 or width < 0:
+            raise ValueError(f"shape {list(shape)} must be [{self.num_images}, height, width]")
+        images = np.empty((number, height, width, 3), np.uint8)
+        scratch_bytes = lib.ec_context_scratch(height, width)
+
+        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+            scratch, out = take(0, scratch_bytes), pointer(images[first:last])
+            return int(lib.ec_decode_context(decoders, groups, model._c, height, width, out, scratch))
+
+        self._pop(decode, "pop_context")
         return images
 
     def pop_rows(self, starts: Array, bits: int) -> Array:

@@ -12,6 +12,7 @@ from fsar_lab.entropy._arrays import Array, pointer, require, require_index, req
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.context import ContextModel
 from fsar_lab.entropy.fsar import FSARModel
 from fsar_lab.entropy.pixels import PixelModel
 from fsar_lab.entropy.tables import Tables
@@ -141,6 +142,26 @@ class Encoder:
             return int(lib.ec_encode_pixels(encoders, groups, model._c, *here, height, width, scratch))
 
         self._push(encode, positions, "push_pixels")
+
+    def push_context(self, model: ContextModel, images: Array) -> None:
+        """Codes pixels without parameters.
+
+        Args:
+            model: predictors and tables.
+            images: uint8 [N, H, W, 3].
+
+        Raises:
+            SymbolRangeError: an error of prediction has no count in its table.
+        """
+        images = require("images", images, np.uint8, (self.num_images, None, None, 3))
+        _, height, width, colours = images.shape
+        scratch_bytes = lib.ec_context_scratch(height, width)
+
+        def encode(encoders: Any, groups: int, first: int, last: int) -> int:
+            view, scratch = pointer(images[first:last]), take(0, scratch_bytes)
+            return int(lib.ec_encode_context(encoders, groups, model._c, view, height, width, scratch))
+
+        self._push(encode, height * width * colours, "push_context")
 
     def push_rows(self, starts: Array, bits: int, values: Array) -> None:
         """Codes one position of every image with distributions that the caller computed.
