@@ -25,22 +25,20 @@ from torch import Tensor
 
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.engine_torch import Analysis
-from fsar_lab.codec.estimate import pixel_bits
+from fsar_lab.codec.estimate import can_estimate, pixel_bits
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
-from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.networks import Networks
-from fsar_lab.codec.parts import PixelPart, PriorPart
+from fsar_lab.codec.parts import PriorPart
 from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables, uniform_tables
 from fsar_lab.codec.quantise import Options
-from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
+from fsar_lab.codec.quantise_model import quantise_analysis, quantise_synthesis
 from fsar_lab.errors import ConfigError, ExportError
-from fsar_lab.models.coders.gaussian import Gaussian
-from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
-from fsar_lab.tables import latents, pixels
+from fsar_lab.pixel_export import outputs, pixel_facts, pixel_part
+from fsar_lab.tables import latents
 from fsar_lab.tables.compact import compact_tables
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
@@ -67,8 +65,7 @@ def export(
         ExportError: something has no exact integer counterpart; the message names it.
     """
     model = copy.deepcopy(compressor).cpu().eval().float()
-    config = model.coder.config
-    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
+    facts = {**facts, **pixel_facts(model.coder)}
     if model.backbone is None:
         return CodecModel(None, None, pixel_part(model.coder), facts)
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
@@ -84,9 +81,9 @@ def _networks(model: Compressor, calibration: Tensor) -> Networks:
     """Analysis and synthesis in integers."""
     analysis, search = _first(lambda options: _analysis(model, calibration, options))
     indices = _indices(analysis, search, calibration)
-    outputs, network = _outputs(model.coder), model.backbone.synthesis
+    units, network = outputs(model.coder), model.backbone.synthesis
     table, synthesis = _first(
-        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, outputs, options)
+        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, units, options)
     )
     return Networks(analysis, search, table, synthesis)
 
@@ -114,15 +111,6 @@ def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Te
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
 
-def _outputs(coder: Gaussian) -> tuple[Output, Output]:
-    """Integer units of the (mean, log scale) pair."""
-    config = coder.config
-    unit, zero = pixels.logit_unit(config.sigmoid_mean)
-    step = (config.log_scale_max - config.log_scale_min) / max(1, config.num_scales - 1)
-    half = pixels.LOGITS // 2
-    return Output(unit, zero, -half, half - 1), Output(step, config.log_scale_min, 0, config.num_scales - 1)
-
-
 def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
     """The prior in integers; one uniform table where the prior has no context.
 
@@ -145,19 +133,6 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
     return uniform_tables(groups, size, latents.BITS)
 
 
-def pixel_part(coder: Gaussian) -> PixelPart:
-    """The coder in integers."""
-    config = coder.config
-    scales = pixels.scale_grid(config.log_scale_min, config.log_scale_max, config.num_scales)
-    weight, bias = np.zeros((coder.colours, 0)), np.zeros(coder.colours)
-    if isinstance(coder, GaussianLinearAR):
-        weight, bias = coder.weight.detach().double().numpy(), coder.bias.detach().double().numpy()
-    fixed_weight, fixed_bias = pixels.linear_ar(coder.taps, weight, bias)
-    return MeanScaleTables(
-        pixels.fine_cdfs(scales), pixels.mean_lut(config.sigmoid_mean), coder.taps, fixed_weight, fixed_bias
-    )
-
-
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
@@ -178,9 +153,8 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
     """(latent, pixel) bits of uint8 [N, H, W, 3] under the integer model's unquantised distributions."""
     model = codec.model
     latent = estimated_latent_bits(compressor, codec.analyse(images)) if model.networks else 0.0
-    if isinstance(model.pixels, MeanScaleTables):
-        low, high = model.facts["log_scale_min"], model.facts["log_scale_max"]
-        return latent, pixel_bits(codec, images, pixels.scale_grid(low, high, len(model.pixels.cdf)))
+    if can_estimate(codec):
+        return latent, pixel_bits(codec, images)
     return latent, float_bits(compressor, images)[1]
 
 

@@ -13,7 +13,7 @@ from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
 from fsar_lab.entropy._status import check
 from fsar_lab.entropy.fsar import FSARModel
-from fsar_lab.entropy.pixels import PixelModel
+from fsar_lab.entropy.pixels import PAIRS, WEIGHTS, PixelModel
 from fsar_lab.entropy.tables import Tables
 from fsar_lab.errors import DamagedStreamError
 
@@ -148,6 +148,27 @@ class Decoder:
             return int(lib.ec_decode_pixels(decoders, groups, model._c, *views, height, width, out, scratch))
 
         self._pop(decode, "pop_pixels")
+        return images
+
+    def pop_mixture(self, model: PixelModel, weights: Array, logits: Array, scales: Array) -> Array:
+        """Decodes what `Encoder.push_mixture` coded: uint8 [N, H, W, C]."""
+        weights = require("weights", weights, np.uint16, WEIGHTS)
+        planes = PAIRS * model.colours
+        logits = require("logits", logits, np.int16, (self.num_images, planes, None, None))
+        scales = require("scales", scales, np.uint8, logits.shape)
+        number, _, height, width = logits.shape
+        images = np.empty((number, height, width, model.colours), np.uint8)
+
+        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+            views = (pointer(array[first:last]) for array in (logits, scales))
+            out = pointer(images[first:last])
+            return int(
+                lib.ec_decode_mixture(
+                    decoders, groups, model._c, pointer(weights), *views, height, width, out
+                )
+            )
+
+        self._pop(decode, "pop_mixture")
         return images
 
     def pop_rows(self, starts: Array, bits: int) -> Array:

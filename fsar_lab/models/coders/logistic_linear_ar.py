@@ -7,4 +7,4 @@ from fsar_lab.models.coders.logistic import Logistic
 
 
 class LogisticLinearAR(LinearAR, Logistic):
-    """Logistic(sigmoid(m) + sum_k w_k x_k + b, s): the mean of METHOD 2.3, a distribution of heavier tails."""
+    """Logistic(sigmoid(m) + sum_k w_k x_k + b, s): the mean of METHOD 2.3 with heavier tails."""
