@@ -119,11 +119,26 @@ class EntropyBottleneckConfig(VectorQuantizerConfig):
 
 
 @dataclass
+class McQuicConfig:
+    """Residual codebooks at several resolutions, each half as high and wide as the one before."""
+
+    _target_: str = "fsar_lab.models.quantizers.mcquic.McQuic"
+    groups: int = 2
+    dim: int = 32  # length of a codebook vector; groups * dim must equal the backbone's width
+    codebook_sizes: list[int] = field(default_factory=lambda: [8192, 2048, 512])  # finest level first
+
+
+@dataclass
 class GaussianLatentsConfig:
     """Real-valued latents with a Gaussian posterior and a standard normal prior, for bits-back coding."""
 
     _target_: str = "fsar_lab.models.quantizers.gaussian.GaussianLatents"
     channels: int = 32  # of the latents: half the backbone's width, which holds means and log variances
+    limit: float = 4.0  # the outermost of the 256 bins that are coded have their centres at -limit and limit
+    # Natural log of a posterior's sigma. Sharper ones than a bin is wide would be paid for in vain.
+    log_scale_min: float = -3.5
+    log_scale_max: float = 1.0
+    num_scales: int = 64  # grid of the integer tables
 
 
 # --- annealing -------------------------------------------------------------------------------
@@ -176,12 +191,21 @@ class CatReduceConfig(FSARConfig):
     """Finite-state prior with a learned number of states, METHOD 5."""
 
     _target_: str = "fsar_lab.models.priors.catreduce.CatReduce"
-    alpha_mode: str = (
-        "fixed"  # fixed: alpha_max | annealed: from alpha_min to alpha_max | trained: between them
-    )
+    alpha_mode: str = "fixed"  # fixed (alpha_max) | annealed (from alpha_min to alpha_max) | trained
     alpha_min: float = 1.1
     alpha_max: float = 1.5
     half_life: float = 0.2  # share of the training in which an annealed alpha gets half way to alpha_max
+
+
+@dataclass
+class ConvolutionConfig:
+    """One convolution over the codebook vectors of the neighbours, METHOD 4.2."""
+
+    _target_: str = "fsar_lab.models.priors.convolution.Convolution"
+    mask: str = "raster"  # raster: all that precede; checkerboard: two passes, the second sees the first
+    kernel: int = 3  # odd side of the window
+    detach_context: bool = True  # codebook vectors enter the convolution without gradient
+    detach_posterior: bool = True  # coded symbols are constants for the rate term
 
 
 # --- coder -----------------------------------------------------------------------------------
@@ -219,6 +243,13 @@ class GaussianLinearARConfig(GaussianConfig):
     _target_: str = "fsar_lab.models.coders.gaussian_linear_ar.GaussianLinearAR"
     sigmoid_mean: bool = True
     fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+@dataclass
+class BitsBackConfig(GaussianConfig):
+    """Gaussian pixels on sampled latents, coded with BB-ANS (arXiv:1901.04866)."""
+
+    _target_: str = "fsar_lab.models.coders.bits_back.BitsBack"
 
 
 @dataclass
@@ -369,9 +400,8 @@ class StartConfig:
 
     run: str | None = None  # run directory; null: everything begins untrained
     load: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
-    freeze: list[str] = field(
-        default_factory=lambda: ["backbone", "quantizer", "coder"]
-    )  # of those: not trained
+    # Which of those are not trained.
+    freeze: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
 
 
 # --- logging and callbacks -------------------------------------------------------------------

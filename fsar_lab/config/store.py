@@ -16,6 +16,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "vqvae_ema": schema.VQVAEEMAConfig,
         "entropy_bottleneck": schema.EntropyBottleneckConfig,
         "gaussian": schema.GaussianLatentsConfig,
+        "mcquic": schema.McQuicConfig,
     },
     "anneal": {"anneal": schema.AnnealConfig},
     "prior": {
@@ -24,10 +25,12 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "code_freq": schema.CodeFreqConfig,
         "fsar": schema.FSARConfig,
         "catreduce": schema.CatReduceConfig,
+        "convolution": schema.ConvolutionConfig,
     },
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,
+        "bits_back": schema.BitsBackConfig,
         "gaussian_mean_offset": schema.GaussianMeanOffsetConfig,
         "logistic": schema.LogisticConfig,
         "logistic_linear_ar": schema.LogisticLinearARConfig,

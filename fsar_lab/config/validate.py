@@ -13,6 +13,8 @@ from fsar_lab.config.values import check_values
 from fsar_lab.data import places
 from fsar_lab.errors import ConfigError, DataError
 
+# Quantizers that know what their symbols cost.
+OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
 MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
@@ -66,11 +68,27 @@ def _parts(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone) != _absent(config.quantizer):
         missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
         yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
-    elif isinstance(config.quantizer, schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig):
+    elif isinstance(config.quantizer, schema.GaussianLatentsConfig) or isinstance(
+        config.coder, schema.BitsBackConfig
+    ):
+        yield from _bits_back(config)
+    elif isinstance(config.quantizer, OWN_DENSITY):
         if not _absent(config.prior):
             yield "prior: the quantizer has a density of its own -> prior=none"
     elif not _absent(config.quantizer) and _absent(config.prior):
         yield "prior: there are latents to code, and the quantizer has no density of its own -> prior=uniform"
+
+
+def _bits_back(config: TrainConfig) -> Iterator[str]:
+    """Sampled latents need the coder that gets their bits back, and the other way round."""
+    fitting = {
+        "quantizer=gaussian": isinstance(config.quantizer, schema.GaussianLatentsConfig),
+        "prior=none": _absent(config.prior),
+        "coder=bits_back": isinstance(config.coder, schema.BitsBackConfig),
+    }
+    if missing := [option for option, fits in fitting.items() if not fits]:
+        own = "quantizer: gaussian" if fitting["quantizer=gaussian"] else "coder: bits_back"
+        yield f"{own} needs the other parts of bits-back coding -> {' '.join(missing)}"
 
 
 def _backbone(config: TrainConfig) -> Iterator[str]:
@@ -93,7 +111,9 @@ def _absent(part: object) -> bool:
 def _width(config: TrainConfig) -> Iterator[str]:
     if isinstance(config.quantizer, schema.GaussianLatentsConfig) and not _absent(config.backbone):
         yield from _means_and_variances(config.backbone.width, config.quantizer.channels)
-    if _absent(config.backbone) or not isinstance(config.quantizer, schema.VectorQuantizerConfig):
+    if _absent(config.backbone) or not isinstance(
+        config.quantizer, schema.VectorQuantizerConfig | schema.McQuicConfig
+    ):
         return
     width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
     if groups * dim == width:
@@ -123,27 +143,34 @@ def _means_and_variances(width: int, channels: int) -> Iterator[str]:
 def _side(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone):
         return
-    side, factor = image_side(config.dataset), 2**config.backbone.downsamples
+    side, halvings = image_side(config.dataset), config.backbone.downsamples
+    levels = len(config.quantizer.codebook_sizes) if isinstance(config.quantizer, schema.McQuicConfig) else 0
+    factor = 2 ** (halvings + levels)
     if side % factor:
         key = "dataset.tile" if isinstance(config.dataset, schema.PhotosConfig) else "dataset.side"
         fitting = max(factor, side - side % factor)
+        halved, fewer = f"backbone.downsamples={halvings} times", "downsamples"
+        if levels:
+            halved = (
+                f"{halvings + levels} times (backbone.downsamples={halvings}, {levels} levels of codebooks)"
+            )
+            fewer = "quantizer.codebook_sizes"
         yield (
-            f"{key}: images of {side}x{side} cannot be halved backbone.downsamples="
-            f"{config.backbone.downsamples} times -> {key}={fitting}, or fewer downsamples"
+            f"{key}: images of {side}x{side} cannot be halved {halved} -> {key}={fitting}, or fewer {fewer}"
         )
 
 
 def _prior(config: TrainConfig) -> Iterator[str]:
     prior = config.prior
+    if _absent(config.quantizer) and not _absent(prior):
+        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
+        return
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
-    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig | schema.McQuicConfig):
         return  # said above
-    if _absent(config.quantizer):
-        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
-        return
-    groups, size = config.quantizer.groups, config.quantizer.codebook_size
+    groups = config.quantizer.groups
     for offset in offsets:
         if len(offset) != 3:
             yield f"{key}: {offset} is not [group, row, column] -> e.g. [0,-1,0] for the latent above"
@@ -165,7 +192,8 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     elif order > MAX_ORDER:
         yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
     if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
-        yield f"prior.alpha_min: {prior.alpha_min} is above prior.alpha_max={prior.alpha_max} -> exchange them"
+        low, high = prior.alpha_min, prior.alpha_max
+        yield f"prior.alpha_min: {low} is above prior.alpha_max={high} -> exchange them"
 
 
 def _start(config: TrainConfig) -> Iterator[str]:
@@ -188,6 +216,13 @@ def _coder(config: TrainConfig) -> Iterator[str]:
     low, high = config.coder.log_scale_min, config.coder.log_scale_max
     if low >= high:
         yield f"coder.log_scale_min: {low} is not below coder.log_scale_max={high} -> -7.0 and 0.0 are usual"
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+        low, high = config.quantizer.log_scale_min, config.quantizer.log_scale_max
+        if low >= high:
+            yield (
+                f"quantizer.log_scale_min: {low} is not below quantizer.log_scale_max={high} -> "
+                "-3.5 and 1.0 are usual"
+            )
 
 
 def _trainer(config: TrainConfig) -> Iterator[str]:

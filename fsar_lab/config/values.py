@@ -15,6 +15,7 @@ from fsar_lab.config import schema
 Rule = Callable[[Any], str | None]
 
 MAX_CODEBOOK_SIZE = 65536  # indices are stored as unsigned 16-bit integers
+MAX_STATIC_SIZE = 32768  # the entropy coder's tables of 2^16 counts have one at least for each symbol
 MAX_SCALES = 256  # scale indices are stored as bytes
 
 
@@ -69,6 +70,16 @@ def each(rule: Rule, count: int | None = None) -> Rule:
     return check
 
 
+def between_elements(low: int, high: int) -> Rule:
+    """The list must have `low` to `high` elements."""
+    return lambda values: None if low <= len(values) <= high else f"must have {low} to {high} elements"
+
+
+def both(first: Rule, second: Rule) -> Rule:
+    """The value must obey two rules; the second is asked only if the first is content."""
+    return lambda value: first(value) or second(value)
+
+
 def one_of(*names: str) -> Rule:
     """The value must be one of `names`."""
 
@@ -79,6 +90,13 @@ def one_of(*names: str) -> Rule:
         return f"must be one of {', '.join(names)}" + (f" -> did you mean {near[0]}?" if near else "")
 
     return check
+
+
+def odd_up_to(high: int) -> Rule:
+    """The value must be odd, 3 or more and at most `high`."""
+    return lambda value: (
+        None if value % 2 and 3 <= value <= high else f"must be an odd number between 3 and {high}"
+    )
 
 
 def filled(value: Any) -> str | None:
@@ -128,7 +146,16 @@ RULES: dict[type, dict[str, Rule]] = {
     },
     schema.VQVAEEMAConfig: {**_QUANTIZER, "decay": inside, "epsilon": positive},
     schema.EntropyBottleneckConfig: {**_QUANTIZER, "dim": exactly(1), "components": at_least(1)},
-    schema.GaussianLatentsConfig: {"channels": at_least(1)},
+    schema.GaussianLatentsConfig: {
+        "channels": at_least(1),
+        "limit": positive,
+        "num_scales": between(2, MAX_SCALES),
+    },
+    schema.McQuicConfig: {
+        "groups": at_least(1),
+        "dim": at_least(1),
+        "codebook_sizes": both(between_elements(1, 4), each(between(2, MAX_STATIC_SIZE))),
+    },
     schema.AnnealConfig: {
         "shape": one_of("constant", "exponential", "linear", "step"),
         "half_life": positive,
@@ -137,9 +164,11 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.GaussianConfig: _SCALES,
     schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.GaussianMeanOffsetConfig: _SCALES,
+    schema.BitsBackConfig: _SCALES,
     schema.LogisticConfig: _SCALES,
     schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},
+    schema.ConvolutionConfig: {"mask": one_of("raster", "checkerboard"), "kernel": odd_up_to(15)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},
     schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},

@@ -40,16 +40,18 @@ def upper_tail(distribution: str, z: float) -> float:
     raise ExportError(f"no tables for pixels that are {distribution}")
 
 
-def fine_cdfs(log_scales: NDArray[np.float64], distribution: str = "gaussian") -> NDArray[np.uint16]:
-    """round(cdf(t / 1020 / scale) * (2^16 - 256)) for every scale, uint16 [S, 2045]."""
+def fine_cdfs(
+    log_scales: NDArray[np.float64], distribution: str = "gaussian", total: int = CDF_TOTAL
+) -> NDArray[np.uint16]:
+    """round(cdf(t / 1020 / scale) * total) for every scale, uint16 [S, 2045]."""
     t = np.arange(-REACH, REACH + 1) / FINE
     rows = [
         [upper_tail(distribution, -value) for value in t * math.exp(-log_scale)]
         for log_scale in log_scales.tolist()
     ]
     # Rounding is monotonic, but the tail need not be to the last bit: make sure.
-    counts = np.floor(np.asarray(rows) * CDF_TOTAL + 0.5)
-    return np.maximum.accumulate(np.clip(counts, 0, CDF_TOTAL), axis=1).astype(np.uint16)
+    counts = np.floor(np.asarray(rows) * total + 0.5)
+    return np.maximum.accumulate(np.clip(counts, 0, total), axis=1).astype(np.uint16)
 
 
 def offset_counts(log_scales: NDArray[np.float64], bits: int) -> NDArray[np.uint32]:

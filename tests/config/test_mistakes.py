@@ -98,7 +98,7 @@ def test_unknown_keys_are_refused_even_with_plus(override: str) -> None:
 
 def test_other_slips() -> None:
     text = message("x", "prior=uniform,fsar_o1s", "quantizer=null")
-    for line, remedy in zip(text.splitlines(), ("write key=value", "add -m", "one of none, "), strict=True):
+    for line, remedy in zip(text.splitlines(), ("write key=value", "add -m", "one of "), strict=True):
         assert remedy in line
     assert message("dataset.root=${pths.data}").startswith("dataset.root: ")
 
@@ -112,6 +112,13 @@ def test_incompatible_parts_are_reported_together() -> None:
     assert "-> dataset.tile=32" in side
     assert offset.startswith("prior.offsets: [0, 1, 0] is not decoded yet")
     assert batch.endswith("trainer.batch_size=63")
+
+
+def test_convolution_priors() -> None:
+    assert "prior.kernel: 4 must be an odd number" in message("prior=maskconv3x3", "prior.kernel=4")
+    assert "did you mean raster?" in message("prior=maskconv3x3", "prior.mask=rastr")
+    text = message("backbone=none", "quantizer=none", "prior=checkerboard5x5")
+    assert text.startswith("prior: there are no latents to code")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ BUDGETS = {"smoke": 2_000, "small": 200_000, "medium": 1_000_000, "paper": 50_00
 # The parts of a model are composed one by one, with what each needs beside the defaults.
 MODEL = ("backbone", "quantizer", "prior", "coder")
 WIDE = ["quantizer.groups=2"]
+FOUR = ["backbone=shallow", "quantizer.groups=4", "quantizer.dim=16"]
 NOTHING = ["backbone=none", "quantizer=none", "prior=none"]
 NEEDS = {
     "backbone=none": NOTHING,
@@ -42,8 +43,15 @@ NEEDS = {
     "backbone=standard": ["quantizer.groups=8", "prior=fsar_o1s"],
     "quantizer=none": NOTHING,
     "quantizer=entropy_bottleneck": ["prior=none"],
-    "quantizer=gaussian": ["prior=none", "backbone=shallow"],
+    "quantizer=mcquic": ["prior=none", "backbone=shallow"],
+    "quantizer=gaussian": ["prior=none", "backbone=shallow", "coder=bits_back"],
+    "coder=bits_back": ["prior=none", "backbone=shallow", "quantizer=gaussian"],
     "prior=none": NOTHING,
+    "prior=fsar_c": FOUR,
+    "prior=fsar_c2": FOUR,
+    "prior=fsar_c2lt": FOUR,
+    "prior=fsar_cl": FOUR,
+    "prior=fsar_clt": FOUR,
 }
 
 # Each round composes one option of every other group at once, until every option had its turn.
@@ -125,8 +133,8 @@ def test_defaults() -> None:
     assert config.logger.mode == "offline"
 
 
-def test_cifar10_runs_differ_only_in_their_parts(experiments: dict[str, TrainConfig]) -> None:
-    runs = [experiments[f"cifar10_{name}"] for name in ("fsar", "uniform", "vqvae")]
+def test_the_coding_runs_differ_only_in_their_parts(experiments: dict[str, TrainConfig]) -> None:
+    runs = [experiments[f"coder_ar_c32_{name}"] for name in ("sthq_fsar_o2s_arid", "sthq", "vq")]
     assert {run.trainer.train_images for run in runs} == {300_000}
     assert {run.dataset.root for run in runs} == {runs[0].paths.data + "/cifar10"}
     same = ("backbone", "coder", "dataset", "optimizer", "schedule", "trainer", "callbacks")
@@ -136,7 +144,7 @@ def test_cifar10_runs_differ_only_in_their_parts(experiments: dict[str, TrainCon
 
 
 def test_overlays_apply_in_order_and_the_command_line_wins() -> None:
-    config = compose(["experiment=cifar10_fsar", "debug=one_batch", "budget=small"])
+    config = compose(["experiment=coder_ar_c32_sthq_fsar_o2s_arid", "debug=one_batch", "budget=small"])
     assert (config.trainer.train_images, config.trainer.validate_every) == (200_000, 1.0)
     config = compose(["trainer.train_images=999", "trainer.batch_size=32", "budget=small"])
     assert config.trainer.train_images == 999
@@ -144,7 +152,7 @@ def test_overlays_apply_in_order_and_the_command_line_wins() -> None:
 
 def test_the_budget_of_the_paper_brings_its_recipe() -> None:
     """METHOD 7: batch, learning rate and schedule; each can still be set."""
-    config = compose(["experiment=cifar10_uniform", "trainer=gpu", "budget=paper"])
+    config = compose(["experiment=coder_ar_c32_sthq", "trainer=gpu", "budget=paper"])
     assert (config.trainer.batch_size, config.optimizer.lr) == (1000, 1e-3)
     assert isinstance(config.schedule, ConstantConfig)
     config = compose(
