@@ -4,8 +4,8 @@
  * one lane with one 32-bit rANS state, and all lanes of the group share one stream of 16-bit words. These may
  * follow each other on the same states: symbols with one table each ("indexed") or one for all; latent
  * indices whose tables are chosen by neighbours already decoded ("FSAR"); pixels whose distribution is
- * shifted by a linear prediction from causal neighbours ("pixels"); symbols with rows of counts that the
- * caller computes; raw bits. One image alone may use its rows as lanes ("wave"). docs/FORMAT-entropy.md
+ * shifted by a linear prediction from causal neighbours ("pixels"), or a mixture of three; symbols with rows
+ * of counts that the caller computes; raw bits. One image alone may use its rows as lanes ("wave"). docs/FORMAT-entropy.md
  * specifies the bytes. Apart from that: a stack of one lane for bits-back coding, tANS, and the making,
  * merging and saving of tables.
  *
@@ -47,6 +47,8 @@ extern "C" {
 #define EC_FINE_STEPS   2045    /* entries of one scale's fine cdf, t = -1022 .. 1022 */
 #define EC_MEAN_MAX     1020    /* largest mean index: four fine steps a grey level */
 #define EC_LOGIT_LEVELS 4096    /* entries of the mean look-up table, logit -2048 .. 2047 */
+#define EC_MIXTURE_COMPONENTS 3 /* distributions that a mixture adds up */
+#define EC_MIXTURE_WEIGHTS  256 /* values of the logit of a mixture's weight */
 
 typedef enum ec_status {
     EC_OK = 0,
@@ -243,6 +245,16 @@ int ec_encode_pixels(ec_encoder *encoders, size_t groups, const ec_pixels *model
 int ec_encode_context(ec_encoder *encoders, size_t groups, const ec_context *model, const uint8_t *images,
                       uint32_t height, uint32_t width, uint8_t *scratch);
 
+/* Mixtures: C(j) = ((sum_k w_k F_scale_k[4 j - 2 - m_k] + 2^15) >> 16) + j for j = 1 .. 255, C(256) = 2^16.
+ * model: its cdfs and mean look-up, whose m_k has neither taps nor bias here. logits, scales: [lanes]
+ * [colours * (EC_MIXTURE_COMPONENTS + 1)][height][width], for each colour one pair of planes a component and
+ * then one pair (a, b) for the weights, -128 <= a < 128, 0 <= b < 256. weights: uint16 [256][256][2], (w_1,
+ * w_2) of a + 128 and b, which together are at most 2^16; w_3 is what is left of 2^16. Also EC_ERR_TABLE,
+ * for weights that are more. */
+int ec_encode_mixture(ec_encoder *encoders, size_t groups, const ec_pixels *model, const uint16_t *weights,
+                      const uint8_t *images, const int16_t *logits, const uint8_t *scales, uint32_t height,
+                      uint32_t width);
+
 /* The same for one image whose rows are the lanes: row r runs a few columns behind row r - 1, all contexts
  * crossing the lanes (docs/FORMAT-entropy.md, "Waves"). The encoder's lanes may be any number; more than the
  * height of the image are a waste of states. Also EC_ERR_ARGUMENT if an offset points to a row below. */
@@ -282,6 +294,9 @@ int ec_decode_pixels(ec_decoder *decoders, size_t groups, const ec_pixels *model
                      uint8_t *scratch);
 int ec_decode_context(ec_decoder *decoders, size_t groups, const ec_context *model, uint32_t height,
                       uint32_t width, uint8_t *images, uint8_t *scratch);
+int ec_decode_mixture(ec_decoder *decoders, size_t groups, const ec_pixels *model, const uint16_t *weights,
+                      const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
+                      uint8_t *images);
 int ec_decode_fsar_wave(ec_decoder *decoder, const ec_fsar *model, uint32_t height, uint32_t width,
                         uint16_t *indices, uint16_t *scratch);
 int ec_decode_pixels_wave(ec_decoder *decoder, const ec_pixels *model, const int16_t *logits,
