@@ -11,6 +11,7 @@ from extension import extension
 SOURCES = [
     "coder.c",
     "compact.c",
+    "context.c",
     "convolution.c",
     "counts.c",
     "describe.c",
@@ -29,6 +30,7 @@ SOURCES = [
     "kernels_sse4.c",
     "merge.c",
     "merge_rows.c",
+    "mixture.c",
     "pixels.c",
     "pixels_model.c",
     "rows.c",

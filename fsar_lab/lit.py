@@ -73,6 +73,8 @@ class Lit(lightning.LightningModule):
         self.model = build_compressor(config)
         if start is not None:
             self.model.initialise(start)
+        if config.start.run is not None:
+            self.model.freeze(config.start.freeze)
         self.register_buffer("first_bad_step", torch.tensor(-1.0), persistent=False)
         self._encoder_output: Tensor | None = None
         # Every process has its own images' code counts and losses; DDP would overwrite them with rank 0's.
@@ -81,7 +83,8 @@ class Lit(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over everything, its schedule stepped after every batch."""
-        optimizer = build(self.config.optimizer, parameters=self.model.parameters())
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        optimizer = build(self.config.optimizer, parameters=trained)
         scheduler = build(self.config.schedule, optimizer=optimizer, steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -111,7 +114,7 @@ class Lit(lightning.LightningModule):
         """Update the weights; early in training restart dead codes, before a checkpoint can be written."""
         super().optimizer_step(*args, **kwargs)
         step = self.global_step + 1  # counted only after this hook
-        if (books := self.model.codebooks) is None:
+        if (books := self.model.codebooks) is None or "quantizer" in self.model.frozen:
             return
         if step % books.restart.every_steps == 0 and step < books.restart.until * self.steps:
             assert self._encoder_output is not None

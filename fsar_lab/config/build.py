@@ -76,6 +76,8 @@ def config_hash(config: TrainConfig) -> str:
         plain.pop(key)
     for key in _NOT_HASHED_TRAINER:
         plain["trainer"].pop(key)
+    if plain["start"]["run"] is None:  # as before there was such a key
+        plain.pop("start")
     root = plain["dataset"].get("root")
     if root is not None:
         plain["dataset"]["root"] = Path(root).name

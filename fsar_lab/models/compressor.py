@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fsar_lab.models.quantizers.base import Quantized, VectorQuantizer
+from fsar_lab.models.quantizers.base import Quantized, VectorQuantizer, without_gradient
 
 
 @dataclass
@@ -54,11 +55,25 @@ class Compressor(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.quantizer, self.prior, self.coder = backbone, quantizer, prior, coder
+        self.frozen: frozenset[str] = frozenset()
 
     @property
     def codebooks(self) -> VectorQuantizer | None:
         """The quantizer, if it has codebooks whose use can be counted."""
         return self.quantizer if isinstance(self.quantizer, VectorQuantizer) else None
+
+    def freeze(self, parts: Iterable[str]) -> None:
+        """Leave the named parts as they are: no gradient, evaluation mode even while the rest is trained."""
+        self.frozen = frozenset(parts)
+        for part in self.frozen:
+            getattr(self, part).requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Compressor:
+        """Training or evaluation mode, the latter for what is frozen."""
+        super().train(mode)
+        for part in self.frozen:
+            getattr(self, part).eval()
+        return self
 
     @staticmethod
     def centred(x: Tensor) -> Tensor:
@@ -78,15 +93,22 @@ class Compressor(nn.Module):
             none = x.new_zeros((len(x), 0, 1, 1))
             return Output(pixel_nats, none.float(), pixel_nats.mean(), none.long(), None)
         y: Tensor = self.backbone.analysis(self.centred(x))
-        quantized: Quantized = self.quantizer(y)
+        # A prior that drops states weighs the quantizer's choice: the same one in training and in coding.
+        weights = {"log_weights": self.prior.log_weights()} if hasattr(self.prior, "log_weights") else {}
+        quantized: Quantized = self.quantizer(y, **weights)
         theta: Tensor = self.backbone.synthesis(quantized.vectors)
         pixel_nats = self.coder.nats(theta, x)
         latent_nats = quantized.nats
         if self.prior is not None:
             latent_nats = self.prior.nats(quantized, self.quantizer.codebooks)
         assert latent_nats is not None
-        latent_loss = (latent_nats.sum() + quantized.loss) / x.numel()
-        loss = pixel_nats.mean() + latent_loss + quantized.loss_per_element
+        rate = without_gradient(latent_nats) if quantized.rate_is_fixed else latent_nats
+        latent_loss = (rate.sum() + quantized.loss) / x.numel()
+        distortion = pixel_nats.mean()
+        if quantized.hard is not None:
+            hard = self.coder.nats(self.backbone.synthesis(quantized.hard), x).mean()
+            distortion = quantized.soft_share * distortion + (1.0 - quantized.soft_share) * hard
+        loss = distortion + latent_loss + quantized.loss_per_element
         return Output(pixel_nats, latent_nats, loss, quantized.indices, y)
 
     @torch.no_grad()
