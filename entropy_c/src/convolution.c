@@ -37,13 +37,21 @@ static size_t index_at(uint32_t group, place at) {
     return ((size_t)group * at.height + (size_t)at.y) * at.width + (size_t)at.x;
 }
 
-static void add_row(int32_t *sums, const int16_t *row, uint32_t count) {
+/* Four rows at a time: the sums are read and written less often. */
+static void add_four(int32_t *sums, const int16_t *const rows[4], uint32_t count) {
+    const int16_t *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+    for (uint32_t i = 0; i < count; i++) sums[i] += a[i] + b[i] + c[i] + d[i];
+}
+
+static void add_one(int32_t *sums, const int16_t *row, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) sums[i] += row[i];
 }
 
 /* Logits of all groups at one position of one lane. */
 static int add_rows(const ec_convolution *c, const uint16_t *indices, place at, int32_t *sums) {
     const uint32_t count = outputs(c);
+    const int16_t *rows[4];
+    uint32_t waiting = 0;
     memcpy(sums, c->bias, count * sizeof *sums);
     for (uint32_t t = 0; t < c->taps; t++) {
         const place from = {at.height, at.width, at.y + c->offsets[2 * t], at.x + c->offsets[2 * t + 1]};
@@ -51,9 +59,14 @@ static int add_rows(const ec_convolution *c, const uint16_t *indices, place at, 
         for (uint32_t g = 0; g < c->groups; g++) {
             const uint32_t symbol = indices[index_at(g, from)];
             if (symbol >= c->symbols) return EC_ERR_SYMBOL;
-            add_row(sums, c->rows + (((size_t)t * c->groups + g) * c->symbols + symbol) * count, count);
+            rows[waiting++] = c->rows + (((size_t)t * c->groups + g) * c->symbols + symbol) * count;
+            if (waiting == 4) {
+                add_four(sums, rows, count);
+                waiting = 0;
+            }
         }
     }
+    while (waiting > 0) add_one(sums, rows[--waiting], count);
     return EC_OK;
 }
 
