@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 from fsar_lab import run_files
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.prior import PriorTables
 from fsar_lab.config.build import build
-from fsar_lab.config.schema import TrainConfig
+from fsar_lab.config.schema import TrainConfig, VectorQuantizerConfig
 from fsar_lab.data.dataset import Dataset
-from fsar_lab.export import export, float_bits
+from fsar_lab.entropy import Encoder
+from fsar_lab.export import estimated_latent_bits, export, float_bits
 from fsar_lab.fitting import checkpointed_compressor, first_images, sample_images
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.models.priors.code_freq import CodeFreq
+from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
+from fsar_lab.models.reduced import reduced
 from fsar_lab.tables import latents
 
 STATISTICS_SYMBOLS = 1 << 24  # latents in which contexts are counted, at most: 65,536 images of 256
@@ -57,7 +62,9 @@ def make_bundle(
 
 def _statistics_images(config: TrainConfig, dataset: Dataset) -> int:
     _, height, width = dataset.shape
-    symbols: int = config.quantizer.groups * (height * width >> 2 * config.backbone.downsamples)
+    symbols = 3 * height * width
+    if isinstance(config.quantizer, VectorQuantizerConfig):
+        symbols = config.quantizer.groups * (height * width >> 2 * config.backbone.downsamples)
     return max(1, min(STATISTICS_SYMBOLS // max(1, symbols), STATISTICS_REPEATS * len(dataset.train)))
 
 
@@ -76,24 +83,35 @@ def validation_figures(
         "bpd": encoded.bpd,
         "bpd_float_estimated": (latent + pixel) / images.size,
         "integer_loss_percent": 100 * ((encoded.latents + encoded.pixels) / (latent + pixel) - 1),
-        "tables": len(model.prior.counts),
-        "prior_expanded_bytes": codec.latent_coder.expanded_nbytes,
+        "tables": model.prior.tables if model.prior else 0,
+        "table_bytes": codec.table_bytes,
     }
-    if isinstance(compressor.prior, FSAR):
+    compressor = reduced(compressor)
+    if isinstance(compressor.prior, FSAR | CodeFreq):
         figures["latent_table_loss_percent"] = latent_table_loss(compressor, codec, images)
+    if isinstance(compressor.prior, Convolution):
+        figures["latent_table_loss_percent"] = latent_integer_loss(compressor, codec, images)
     return figures
 
 
 def latent_table_loss(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> float:
-    """Bits, in per cent, that the few tables cost more than one table for every context."""
-    prior, quantizer = compressor.prior, compressor.quantizer
-    assert isinstance(prior, FSAR)
+    """Bits, in per cent, that the few tables cost more than the trained prior says about the same indices."""
+    tables = codec.model.prior
+    assert isinstance(tables, PriorTables)
     indices = codec.analyse(images)
-    contexts = latents.contexts_of(indices, prior.offsets, quantizer.codebook_size)
-    full = latents.fsar_counts(prior.eval(), quantizer.codebooks.detach())
-    table = codec.model.prior.context_map.reshape(-1)[contexts]
-    own = latents.code_length(codec.model.prior.counts, table, indices)
-    return 100 * (own / latents.code_length(full, contexts, indices) - 1)
+    size = tables.codebook_size
+    contexts = latents.contexts_of(indices, tables.offsets, size, tables.classes, tables.class_counts)
+    own = latents.code_length(tables.counts, tables.context_map.reshape(-1)[contexts], indices)
+    return 100 * (own / estimated_latent_bits(compressor, indices) - 1)
+
+
+def latent_integer_loss(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> float:
+    """Bits, in per cent, that coding costs more than the float prior says about the same indices."""
+    indices, encoder = codec.analyse(images), Encoder(len(images))
+    start = encoder.information()
+    assert codec.latent_coder is not None
+    codec.latent_coder.push(encoder, indices)
+    return 100 * ((encoder.information() - start) / estimated_latent_bits(compressor, indices) - 1)
 
 
 def export_run(run_dir: Path, out: Path | None = None) -> Path:
@@ -127,14 +145,13 @@ def print_bundle(path: Path) -> None:
         "file": str(path),
         "model id": model.id.hex(),
         "size": f"{path.stat().st_size:,} bytes",
-        "prior": f"{figures['tables']:,} tables for {model.prior.context_map.size:,} contexts, "
-        f"{figures['prior_expanded_bytes'] / 2**20:.1f} MiB in memory",
+        "tables": f"{figures['tables']:,} of the prior; all take {figures['table_bytes'] / 2**20:.1f} MiB",
         f"bpd, {figures['images']:,} validation images": f"{figures['bpd']:.4f}",
         "float model, estimated": f"{figures['bpd_float_estimated']:.4f}",
         "loss of the integers": f"{figures['integer_loss_percent']:+.3f} % of latents and pixels",
     }
     if "latent_table_loss_percent" in figures:
-        rows["loss of merging tables"] = f"{figures['latent_table_loss_percent']:+.3f} % of latents"
+        rows["loss of the prior's tables"] = f"{figures['latent_table_loss_percent']:+.3f} % of latents"
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
         table.add_row(name, value)

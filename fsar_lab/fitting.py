@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,14 +23,14 @@ from torch.utils.data import DataLoader
 from fsar_lab.callbacks.averaging import Averaging
 from fsar_lab.callbacks.build import build_callbacks
 from fsar_lab.callbacks.throughput import Throughput
-from fsar_lab.config.schema import TrainConfig
+from fsar_lab.config.schema import ContextConfig, TrainConfig
 from fsar_lab.data.dataset import Dataset
 from fsar_lab.data.stream import Batches, TrainStream
 from fsar_lab.errors import TrainingError
 from fsar_lab.lit import Lit
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
-from fsar_lab.run_files import CHECKPOINT, load_compressor, save_weights, training_facts
+from fsar_lab.run_files import CHECKPOINT, load_compressor, load_parts, save_weights, training_facts
 
 VALIDATION_BATCH = 250
 NORMALISATION_IMAGES = 4096  # seen again at the end to set the batch-norm statistics of the average
@@ -60,7 +61,11 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     if training.threads:
         torch.set_num_threads(training.threads)
     keep_freed_memory()
+    if isinstance(config.coder, ContextConfig):
+        return without_training(config, run_dir, dataset)
     lit = Lit(config, steps, None if resume else start_images(config, dataset))
+    if config.start.run is not None and not resume:
+        load_parts(lit.model, Path(config.start.run), config.start.load)
     callbacks = build_callbacks(config, run_dir, first_images(dataset, config.callbacks.pictures.images))
     averaging = Averaging(training.ema_decay)
     if training.ema_decay:
@@ -96,7 +101,7 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     if training.ema_decay:
         averaging.on_train_end(trainer, lit)  # not called if the checkpoint was of the last step already
     compressor = lit.model.cpu()
-    if training.ema_decay:
+    if training.ema_decay and "backbone" not in compressor.frozen:
         settle_normalisation(compressor, data.stream(0))
     throughput = next(callback for callback in callbacks if isinstance(callback, Throughput))
     facts = {
@@ -109,6 +114,21 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     if trainer.is_global_zero:
         save_weights(run_dir, compressor, facts)
     return Fitted(compressor.eval(), facts, trainer.is_global_zero)
+
+
+def without_training(config: TrainConfig, run_dir: Path, dataset: Dataset) -> Fitted:
+    """The model of a coder that is fitted to training images and has nothing to train by gradients."""
+    compressor, images = build_compressor(config), start_images(config, dataset)
+    assert images is not None
+    began = time.perf_counter()
+    compressor.initialise(images)
+    facts = {
+        "train_images": len(images),
+        "train_seconds": round(time.perf_counter() - began, 3),
+        "train_threads": torch.get_num_threads(),
+    }
+    save_weights(run_dir, compressor, facts)
+    return Fitted(compressor.eval(), facts)
 
 
 def checkpointed_compressor(config: TrainConfig, run_dir: Path, dataset: Dataset) -> Compressor:
@@ -128,7 +148,7 @@ def checkpointed_compressor(config: TrainConfig, run_dir: Path, dataset: Dataset
         compressor.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         )
-    if config.trainer.ema_decay:
+    if config.trainer.ema_decay and not (config.start.run and "backbone" in config.start.freeze):
         settle_normalisation(compressor, _Data(config, dataset, total_steps(config)).stream(0))
     return compressor.eval()
 

@@ -17,7 +17,7 @@ from fsar_lab.data.stream import unrelated_seed
 from fsar_lab.errors import TrainingError
 from fsar_lab.metrics import BitsPerDimension, CodebookUsage
 from fsar_lab.models.build import build_compressor
-from fsar_lab.models.compressor import Output
+from fsar_lab.models.compressor import Compressor, Output
 
 FINITE_CHECK_STEPS = 25  # the loss is looked at on the host only this often
 
@@ -25,29 +25,34 @@ FINITE_CHECK_STEPS = 25  # the loss is looked at on the host only this often
 class Figures(nn.Module):
     """What one stage (training or validation) has cost since it was last asked."""
 
-    def __init__(self, groups: int, codebook_size: int) -> None:
+    def __init__(self, model: Compressor) -> None:
         super().__init__()
         self.pixels, self.latents = BitsPerDimension(), BitsPerDimension()
-        self.usage = CodebookUsage(groups, codebook_size)
+        books = model.codebooks
+        self.usage = CodebookUsage(books.groups, books.codebook_size) if books else None
 
     def update(self, output: Output, sub_pixels: int) -> None:
         """Add one batch, without waiting for the device."""
         self.pixels.update(output.pixel_nats, sub_pixels)
         self.latents.update(output.latent_nats, sub_pixels)
-        self.usage.update(output.indices)
+        if self.usage:
+            self.usage.update(output.indices)
 
     def take(self) -> dict[str, Tensor]:
         """The figures, summed over processes; starts anew."""
-        pixels, latents, usage = self.pixels.compute(), self.latents.compute(), self.usage.compute()
-        for metric in (self.pixels, self.latents, self.usage):
-            metric.reset()
-        return {
+        pixels, latents = self.pixels.compute(), self.latents.compute()
+        figures = {
             "bpd_estimated": pixels + latents,
             "bpd_pixels_estimated": pixels,
             "bpd_latents_estimated": latents,
-            "perplexity": usage["perplexity"],
-            "dead_codes": usage["dead_codes"],
         }
+        self.pixels.reset()
+        self.latents.reset()
+        if self.usage:
+            usage = self.usage.compute()
+            figures |= {key: usage[key] for key in ("perplexity", "dead_codes")}
+            self.usage.reset()
+        return figures
 
 
 class Lit(lightning.LightningModule):
@@ -68,16 +73,18 @@ class Lit(lightning.LightningModule):
         self.model = build_compressor(config)
         if start is not None:
             self.model.initialise(start)
+        if config.start.run is not None:
+            self.model.freeze(config.start.freeze)
         self.register_buffer("first_bad_step", torch.tensor(-1.0), persistent=False)
         self._encoder_output: Tensor | None = None
         # Every process has its own images' code counts and losses; DDP would overwrite them with rank 0's.
         self._ddp_params_and_buffers_to_ignore = ["model.quantizer.usage", "first_bad_step"]
-        groups, size = self.model.quantizer.groups, self.model.quantizer.codebook_size
-        self.train_figures, self.val_figures = Figures(groups, size), Figures(groups, size)
+        self.train_figures, self.val_figures = Figures(self.model), Figures(self.model)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over everything, its schedule stepped after every batch."""
-        optimizer = build(self.config.optimizer, parameters=self.model.parameters())
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        optimizer = build(self.config.optimizer, parameters=trained)
         scheduler = build(self.config.schedule, optimizer=optimizer, steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -86,9 +93,12 @@ class Lit(lightning.LightningModule):
         # All random numbers of a step follow from seed, step and rank, so that a resumed training goes on
         # as if it had never stopped, and the ranks draw different ones.
         self._seed(unrelated_seed(self.config.seed, f"noise/{self.global_rank}", self.global_step))
+        self.model.on_step(self.global_step, self.steps)
         output: Output = self.model(batch)
-        self._encoder_output = output.y.detach()
-        self.model.quantizer.count_usage(output.indices)
+        if self.model.codebooks:
+            assert output.y is not None
+            self._encoder_output = output.y.detach()
+            self.model.codebooks.count_usage(output.indices)
         self._remember_bad(output.loss.detach())
         self.train_figures.update(output, batch.numel())
         return output.loss
@@ -104,10 +114,11 @@ class Lit(lightning.LightningModule):
         """Update the weights; early in training restart dead codes, before a checkpoint can be written."""
         super().optimizer_step(*args, **kwargs)
         step = self.global_step + 1  # counted only after this hook
-        restart = self.model.quantizer.restart
-        if step % restart.every_steps == 0 and step < restart.until * self.steps:
+        if (books := self.model.codebooks) is None or "quantizer" in self.model.frozen:
+            return
+        if step % books.restart.every_steps == 0 and step < books.restart.until * self.steps:
             assert self._encoder_output is not None
-            self.model.quantizer.restart_dead(self._encoder_output)
+            books.restart_dead(self._encoder_output)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the counts of which codes are used: no model needs them, a resumed training does.
@@ -118,11 +129,13 @@ class Lit(lightning.LightningModule):
         self._stop_if_bad()
         if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
             raise TrainingError(_not_finite("the weights", self.global_step, self.steps))
-        checkpoint["codebook_usage"] = self.model.quantizer.usage.clone()
+        if self.model.codebooks:
+            checkpoint["codebook_usage"] = self.model.codebooks.usage.clone()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting which codes are used."""
-        self.model.quantizer.usage.copy_(checkpoint["codebook_usage"])
+        if self.model.codebooks:
+            self.model.codebooks.usage.copy_(checkpoint["codebook_usage"])
 
     def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
         """Look at the loss and log now and then."""

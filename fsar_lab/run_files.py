@@ -124,6 +124,27 @@ def load_compressor(run_dir: Path) -> Compressor:
     return compressor.eval()
 
 
+def load_parts(compressor: Compressor, run_dir: Path, parts: list[str]) -> None:
+    """Give the named parts of `compressor` the weights that they have in a finished run.
+
+    Raises:
+        FsarError: the run was not trained to its end, or a part of it is another than this model's.
+    """
+    path = run_dir / WEIGHTS
+    if not path.is_file():
+        raise FsarError(f"start.run={run_dir}: not trained to its end yet; finish that training first")
+    weights = load_file(path)
+    for part in parts:
+        own = {name.removeprefix(f"{part}."): w for name, w in weights.items() if name.startswith(f"{part}.")}
+        try:
+            getattr(compressor, part).load_state_dict(own)
+        except RuntimeError as error:
+            raise FsarError(
+                f"start.run={run_dir}: its {part} is not that of this configuration -> give the same "
+                f"{part} options as there, or leave {part} out of start.load ({error})"
+            ) from error
+
+
 def write_result(run_dir: Path, result: dict[str, Any], name: str = RESULT) -> Path:
     """Write a result atomically; returns its path."""
     path = run_dir / name

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fsar_lab.codec import engine_c, engine_torch
-from fsar_lab.codec.integer_network import CodeSearch, CodeTable, IntegerNetwork
+from fsar_lab.codec.integer_network import IntegerNetwork
 from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.networks import Networks
 
 SIDE = 32
 ISAS = ("avx512", "avx512-plain", "avx2-vnni", "avx2", "scalar")
 BATCHES = (1, 8, 64)
-Networks = tuple[IntegerNetwork, CodeSearch, CodeTable, IntegerNetwork]
 
 
 def made(width: int) -> Networks:
@@ -49,7 +49,7 @@ def made(width: int) -> Networks:
         ).long()
         outputs = (Output(0.01, 0.0, -2048, 2047), Output(0.1, 20.0, 0, 63))
         table, synthesis = quantise_synthesis(backbone.synthesis, codebooks, indices, outputs, Options())
-    return analysis, search, table, synthesis
+    return Networks(analysis, search, table, synthesis)
 
 
 class _Float(nn.Module):
@@ -78,8 +78,8 @@ class _Float(nn.Module):
 
 def float_pair(networks: Networks) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Float analysis with its search, and float synthesis behind the table's look-up."""
-    analysis, search, table, synthesis = networks
-    down, up = _Float(analysis), _Float(synthesis)
+    search, table = networks.code_search, networks.table
+    down, up = _Float(networks.analysis), _Float(networks.synthesis)
     weight, bias = torch.from_numpy(search.weight).float(), torch.from_numpy(search.bias).float()
     values = torch.from_numpy(table.values).float()
     groups, _, dim = weight.shape
@@ -127,11 +127,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.model:
-        model = CodecModel.load(arguments.model)
-        networks: Networks = (model.analysis, model.search, model.table, model.synthesis)
+        networks = CodecModel.load(arguments.model).networks
+        if networks is None:
+            parser.error(f"{arguments.model} has no networks")
     else:
         networks = made(arguments.width)
-    analysis, search, table, synthesis = networks
+    analysis, search = networks.analysis, networks.code_search
+    table, synthesis = networks.table, networks.synthesis
     images = np.random.default_rng(0).integers(0, 256, (max(BATCHES), SIDE, SIDE, 3), np.uint8)
     indices = engine_c.Analysis(analysis, search)(images)
 

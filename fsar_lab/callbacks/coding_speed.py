@@ -57,8 +57,9 @@ class TimedCodec(Codec):
         super().__init__(model, threads)
         self._lock = threading.Lock()
         self.reset()
-        analysis, synthesis = self.networks
-        self.networks = self._clocked(analysis, "networks"), self._clocked(synthesis, "networks")
+        if self.networks:
+            analysis, synthesis = self.networks
+            self.networks = self._clocked(analysis, "networks"), self._clocked(synthesis, "networks")
         self._encode_groups = self._clocked(self._encode_groups, "all")  # type: ignore[method-assign]
         self._decode_groups = self._clocked(self._decode_groups, "all")  # type: ignore[method-assign]
 

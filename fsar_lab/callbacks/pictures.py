@@ -73,14 +73,15 @@ def draw(model: Compressor, images: Tensor) -> NDArray[np.uint8]:
     """
     output: Output = model(images)
     pixels, latents = bit_maps(output)
-    quantizer = model.quantizer
-    symbols = output.indices.shape[1] * output.indices.shape[2] * output.indices.shape[3]
-    uniform = symbols * math.log2(quantizer.codebook_size) / (images.shape[2] * images.shape[3])
     rows = [
         (f"{len(images)} validation images", images.permute(0, 2, 3, 1).cpu().numpy()),
         (f"pixels: 0 to {RAW_BITS:.0f} bits each, mean {pixels.mean():.2f}", heat_map(pixels, RAW_BITS)),
-        (f"latents: 0 to {uniform:.2f} bits a pixel, mean {latents.mean():.2f}", heat_map(latents, uniform)),
     ]
+    if model.codebooks:
+        symbols = output.indices.shape[1] * output.indices.shape[2] * output.indices.shape[3]
+        top = symbols * math.log2(model.codebooks.codebook_size) / (images.shape[2] * images.shape[3])
+        label = f"latents: 0 to {top:.2f} bits a pixel, mean {latents.mean():.2f}"
+        rows.append((label, heat_map(latents, top)))
     return contact_sheet(rows)
 
 

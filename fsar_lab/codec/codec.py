@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -18,8 +17,10 @@ from numpy.typing import NDArray
 from fsar_lab import entropy
 from fsar_lab.codec import blob, engines, tiling
 from fsar_lab.codec.arguments import Images, check_images, chosen_numbers
+from fsar_lab.codec.bits_back import ChainCoder, sample
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.codec.prior import LatentCoder
+from fsar_lab.codec.parts import LatentCoder
+from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.tiling import Groups, Image
 from fsar_lab.errors import CodingError, DamagedStreamError
 
@@ -35,12 +36,14 @@ class Encoded:
         data: the blob.
         samples: sub-pixels, the sum of H * W * 3.
         latents, pixels: bits, exactly as the entropy coder spent them; padding of edge tiles included.
+        initial: bits that chains of bits-back coding began with; part of the overhead.
     """
 
     data: bytes
     samples: int
     latents: float
     pixels: float
+    initial: float = 0.0
 
     @property
     def overhead(self) -> float:
@@ -72,17 +75,20 @@ class Codec:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.model, self.engine, self.device = model, engine, device
         self.threads = threads or available_cores()
-        self.networks = engines.make_networks(model, engine, device, self.threads)
-        tables, starts = model.pixels, np.cumsum([0, *map(len, model.pixels.taps)])
-        weights = [tables.weights[a:b].tolist() for a, b in pairwise(starts)]
-        self.pixel_model = entropy.PixelModel(
-            tables.cdf, tables.mean_lut, tables.taps, weights, tables.bias.tolist()
-        )
+        self.networks: tuple[engines.Analysis, engines.Synthesis] | None = None
+        if model.networks:
+            self.networks = engines.make_networks(model.networks, engine, device, self.threads)
+        self.pixel_coder = model.pixels.make_coder()
 
     @cached_property
-    def latent_coder(self) -> LatentCoder:
+    def latent_coder(self) -> LatentCoder | None:
         """The prior's tables, made when first wanted: that takes longer than all the rest of loading."""
-        return LatentCoder(self.model.prior)
+        return self.model.prior.make_coder() if self.model.prior else None
+
+    @cached_property
+    def chain_coder(self) -> ChainCoder | None:
+        """Bits-back coding, if the model samples its latents."""
+        return self.model.make_chain_coder()
 
     @staticmethod
     def load(path: str | Path, threads: int | None = None, engine: str = "c", device: str = "cpu") -> Codec:
@@ -96,7 +102,8 @@ class Codec:
     @property
     def table_bytes(self) -> int:
         """Bytes of the entropy tables as they are held for coding."""
-        return self.latent_coder.expanded_nbytes + self.pixel_model.expanded_nbytes
+        latents = self.latent_coder.expanded_nbytes if self.latent_coder else 0
+        return latents + self.pixel_coder.expanded_nbytes
 
     # --- images to bytes ------------------------------------------------------------------------
 
@@ -118,13 +125,13 @@ class Codec:
         check_images(images)
         sizes = tiling.size_runs(images)
         blob.check_capacity(sizes)
-        parts = tiling.in_groups(sizes, tiling.TILE, self.model.factor, self.threads)
+        parts = tiling.in_groups(sizes, tiling.TILE, self.model.factor, self.threads, lanes=self.model.lanes)
         out = io.BytesIO()  # streams go where they stay as soon as they are made: no second copy of all
         out.write(bytes(blob.directory_bytes(len(sizes), sum(map(len, parts)))))
         lengths: list[int] = []
         checksums: list[int] = []
-        latents = pixels = 0.0
-        for streams, sums, latent_bits, pixel_bits in self._map(
+        latents = pixels = initial = 0.0
+        for streams, sums, latent_bits, pixel_bits, initial_bits in self._map(
             lambda part: self._encode_groups(part.cut(images)), parts
         ):
             out.writelines(streams)
@@ -132,24 +139,32 @@ class Codec:
             checksums += sums
             latents += latent_bits
             pixels += pixel_bits
+            initial += initial_bits
         out.write(blob.END)
         out.seek(0)
         is_array = isinstance(images, np.ndarray)
         out.write(blob.Directory(self.model.id, is_array, sizes, tiling.TILE, lengths, checksums).pack())
         samples = sum(3 * run.count * run.height * run.width for run in sizes)
-        return Encoded(out.getvalue(), samples, latents, pixels)
+        return Encoded(out.getvalue(), samples, latents, pixels, initial)
 
-    def _encode_groups(self, lanes: NDArray[np.uint8]) -> tuple[list[bytes], list[int], float, float]:
-        """Tiles [n, h, w, 3] -> streams and checksums of their groups, bits of latents and pixels."""
-        analysis, synthesis = self.networks
-        indices = analysis(lanes)
-        logits, scales = synthesis(indices)
+    def _encode_groups(self, lanes: NDArray[np.uint8]) -> tuple[list[bytes], list[int], float, float, float]:
+        """Tiles [n, h, w, 3] -> streams and checksums of their groups; latent, pixel and initial bits."""
+        if self.chain_coder and self.networks:
+            sums = blob.pixel_checksums(lanes, self.model.lanes)
+            chains = self.chain_coder.encode_all(lanes, self.networks)
+            latent_bits, pixel_bits = sum(c.latents for c in chains), sum(c.pixels for c in chains)
+            return [c.stream for c in chains], sums, latent_bits, pixel_bits, sum(c.initial for c in chains)
         encoder = entropy.Encoder(len(lanes))
-        encoder.push_pixels(self.pixel_model, lanes, logits, scales)
+        indices = parameters = None
+        if self.networks:
+            indices = self.networks[0](lanes)
+            parameters = self.networks[1](indices)
+        self.pixel_coder.push(encoder, lanes, parameters)
         pixel_bits = encoder.information()
-        self.latent_coder.push(encoder, indices)
+        if self.latent_coder and indices is not None:
+            self.latent_coder.push(encoder, indices)
         latent_bits = encoder.information() - pixel_bits
-        return encoder.finish(), blob.pixel_checksums(lanes), latent_bits, pixel_bits
+        return encoder.finish(), blob.pixel_checksums(lanes), latent_bits, pixel_bits, 0.0
 
     # --- bytes to images ------------------------------------------------------------------------
 
@@ -183,7 +198,7 @@ class Codec:
             WrongModelError, UnsupportedVersionError: not for this model, not of this version.
             IndexError: there is no such image.
         """
-        parsed = blob.parse(memoryview(data).cast("B"), self.model.id, self.model.factor)
+        parsed = blob.parse(memoryview(data).cast("B"), self.model.id, self.model.factor, self.model.lanes)
         run, number = parsed.directory.sizes[0], parsed.directory.number
         chosen, single = chosen_numbers(only, number)
         images, lost = self._restore(parsed, None if only is None else set(chosen))
@@ -204,7 +219,8 @@ class Codec:
         """All images or the chosen ones, None for the others, and the numbers of those that are lost."""
         directory = parsed.directory
         sizes, number = directory.sizes, directory.number
-        parts = tiling.in_groups(sizes, directory.tile, self.model.factor, self.threads)
+        cut = directory.tile, self.model.factor, self.threads
+        parts = tiling.in_groups(sizes, *cut, lanes=self.model.lanes)
         missing = {group for group, stream in enumerate(parsed.streams) if stream is None}
         lost: set[int] = set()
         images: NDArray[np.uint8] | list[Image | None]
@@ -215,7 +231,7 @@ class Codec:
             lost = wanted & tiling.images_of(parts, missing)
             images = tiling.allocate(sizes, wanted - lost)
             needed = tiling.groups_of(parts, wanted - lost, number)
-            parts = tiling.in_groups(sizes, directory.tile, self.model.factor, self.threads, needed)
+            parts = tiling.in_groups(sizes, *cut, needed, self.model.lanes)
 
         for damaged in self._map(lambda part: self._decode_part(part, parsed, images), parts):
             lost.update(damaged if chosen is None else chosen.intersection(damaged))
@@ -237,41 +253,66 @@ class Codec:
             each = [self._decode_part(part.single(number), parsed, images) for number in part.numbers]
             return [image for damaged in each for image in damaged]
         part.paste(lanes, images)
-        pairs = zip(part.numbers, parsed.directory.checksums[these], blob.pixel_checksums(lanes), strict=True)
+        sums = blob.pixel_checksums(lanes, part.lanes)
+        pairs = zip(part.numbers, parsed.directory.checksums[these], sums, strict=True)
         return [image for n, was, now in pairs if was != now for image in part.single(n).images()]
 
     def _decode_groups(
         self, streams: Sequence[memoryview], number: int, shape: tuple[int, int]
     ) -> NDArray[np.uint8]:
         """Streams of groups -> their tiles, uint8 [n, h, w, 3]."""
+        if self.chain_coder and self.networks:
+            return self.chain_coder.decode_all(streams, number, shape, self.networks)
         decoder = entropy.Decoder(streams, number)
-        height, width = (side // self.model.factor for side in shape)
-        indices = self.latent_coder.pop(decoder, (number, self.model.prior.groups, height, width))
-        lanes: NDArray[np.uint8] = decoder.pop_pixels(self.pixel_model, *self.networks[1](indices))
+        parameters = None
+        if self.networks and self.latent_coder and self.model.prior:
+            height, width = (side // self.model.factor for side in shape)
+            indices = self.latent_coder.pop(decoder, (number, self.model.prior.groups, height, width))
+            parameters = self.networks[1](indices)
+        lanes = self.pixel_coder.pop(decoder, parameters, (number, *shape))
         decoder.finish()
         return lanes
 
     # --- networks by themselves, and threads ------------------------------------------------------
 
     def analyse(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w].
+        """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w]; with bits-back coding, samples.
 
         Raises:
-            CodingError: a side is no multiple of the model's factor; only `encode` pads.
+            CodingError: a side is no multiple of the model's factor (only `encode` pads), or there are no
+                networks.
         """
+        y, networks = self.analysis_outputs(images), self.model.networks
+        if networks and isinstance(networks.search, Posterior):
+            return sample(networks.search, y)
+        return y
+
+    def analysis_outputs(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """The indices; with bits-back coding (mean, scale) indices of the posterior, uint16 [N, 2 G, h, w].
+
+        Raises:
+            CodingError: see `analyse`.
+        """
+        analysis, _ = self._both_networks()
         if images.shape[1] % self.model.factor or images.shape[2] % self.model.factor:
             raise CodingError(
                 f"sides of {images.shape[1]}x{images.shape[2]} must be multiples of {self.model.factor} "
                 "for the networks alone; pad or crop"
             )
         parts = _slices(len(images), images.shape[1] * images.shape[2])
-        return np.concatenate(list(self._map(lambda part: self.networks[0](images[part]), parts)))
+        return np.concatenate(list(self._map(lambda part: analysis(images[part]), parts)))
 
     def synthesise(self, indices: NDArray[np.uint16]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Indices [N, G, h, w] -> logit int16 and scale uint8, both [N, 3, H, W]."""
+        _, synthesis = self._both_networks()
         parts = _slices(len(indices), indices.shape[2] * indices.shape[3] * self.model.factor**2)
-        logits, scales = zip(*self._map(lambda part: self.networks[1](indices[part]), parts), strict=True)
+        logits, scales = zip(*self._map(lambda part: synthesis(indices[part]), parts), strict=True)
         return np.concatenate(logits), np.concatenate(scales)
+
+    def _both_networks(self) -> tuple[engines.Analysis, engines.Synthesis]:
+        if self.networks is None:
+            raise CodingError("this model has no networks: it codes pixels from pixels alone")
+        return self.networks
 
     def _map(self, work: Callable[[A], B], parts: Sequence[A]) -> Iterator[B]:
         """Results in order. C releases the interpreter's lock, so threads share the parts."""

@@ -1,4 +1,4 @@
-"""The two networks of a model, run by C or by PyTorch: the same bits either way."""
+"""The two networks of a codec, run by C or by PyTorch: the same bits either way."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab.codec import engine_c
+from fsar_lab.codec.parts import Parameters
+from fsar_lab.codec.posterior import Posterior
 
 if TYPE_CHECKING:
-    from fsar_lab.codec.model import CodecModel
+    from fsar_lab.codec.networks import Networks
 
 ENGINES = ("c", "torch")
 TORCH_PIXELS = 1 << 16  # that torch sees at a time, at most (but one image): bounds its memory
 Analysis = Callable[[NDArray[np.uint8]], NDArray[np.uint16]]  # [N, H, W, 3] -> indices [N, G, h, w]
-Parameters = tuple[NDArray[np.int16], NDArray[np.uint8]]  # logits and scales, [N, 3, H, W]
 Synthesis = Callable[[NDArray[np.uint16]], Parameters]
 
 
 def make_networks(
-    model: CodecModel, engine: str = "c", device: str = "cpu", threads: int = 1
+    networks: Networks, engine: str = "c", device: str = "cpu", threads: int = 1
 ) -> tuple[Analysis, Synthesis]:
     """Analysis and synthesis; several threads may call them at a time.
 
     Args:
-        model: whose networks to run.
+        networks: what to run.
         engine: "c"; or "torch", which is imported here and not before.
         device: "cpu"; for torch also "cuda".
         threads: of torch; C works in the thread that calls it.
@@ -38,20 +39,34 @@ def make_networks(
     if engine == "c":
         if device != "cpu":
             raise ValueError(f'the engine "c" runs on the CPU, not on {device}; use engine="torch"')
-        return (
-            engine_c.Analysis(model.analysis, model.search),
-            engine_c.Synthesis(model.table, model.synthesis),
-        )
+        synthesis = engine_c.Synthesis(networks.table, networks.synthesis)
+        if isinstance(networks.search, Posterior):
+            return posterior_pairs(engine_c.Network(networks.analysis)), synthesis
+        return engine_c.Analysis(networks.analysis, networks.search), synthesis
     if engine != "torch":
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
-    return _torch_networks(model, device, threads)
+    return _torch_networks(networks, device, threads)
 
 
-def _torch_networks(model: CodecModel, device: str, threads: int) -> tuple[Analysis, Synthesis]:
+def posterior_pairs(network: Callable[[NDArray[np.int16]], NDArray[np.int16]]) -> Analysis:
+    """An analysis network without search: uint8 [N, H, W, 3] to uint16 [N, 2 G, h, w]; none is negative."""
+
+    def analyse(images: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        y = network(images.astype(np.int16) * 2 - 255)
+        return np.ascontiguousarray(y.transpose(0, 3, 1, 2)).view(np.uint16)
+
+    return analyse
+
+
+def _torch_networks(networks: Networks, device: str, threads: int) -> tuple[Analysis, Synthesis]:
     from fsar_lab.codec import engine_torch
 
-    analysis = engine_torch.Analysis(model.analysis, model.search, device)
-    synthesis = engine_torch.Synthesis(model.table, model.synthesis, device)
+    analysis: Analysis
+    if isinstance(networks.search, Posterior):
+        analysis = posterior_pairs(engine_torch.Network(networks.analysis, device))
+    else:
+        analysis = engine_torch.Analysis(networks.analysis, networks.search, device)
+    synthesis = engine_torch.Synthesis(networks.table, networks.synthesis, device)
     lock = threading.Lock()  # torch calls share threads and settings of the whole process
 
     def in_parts(network: Callable[[Any], Any], x: NDArray[Any], pixels: int) -> list[Any]:
@@ -65,7 +80,7 @@ def _torch_networks(model: CodecModel, device: str, threads: int) -> tuple[Analy
         return np.concatenate(in_parts(analysis, images, images.shape[1] * images.shape[2]))
 
     def synthesise(indices: NDArray[np.uint16]) -> Parameters:
-        pixels = indices.shape[2] * indices.shape[3] * model.factor**2
+        pixels = indices.shape[2] * indices.shape[3] * networks.factor**2
         logits, scales = zip(*in_parts(synthesis, indices, pixels), strict=True)
         return np.concatenate(logits), np.concatenate(scales)
 

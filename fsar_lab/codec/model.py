@@ -16,26 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from fsar_lab.codec import serialise, tensor_file
+from fsar_lab.codec import kinds, tensor_file
+from fsar_lab.codec.bits_back import CHAIN, ChainCoder, check_chained
 from fsar_lab.codec.fields import damaged, deflate, integer, member
-from fsar_lab.codec.integer_network import (
-    ENLARGING,
-    CodeSearch,
-    CodeTable,
-    IntegerNetwork,
-    NetworkError,
-    check_network,
-    check_search,
-    check_table,
-    magnitude,
-)
+from fsar_lab.codec.integer_network import NetworkError
+from fsar_lab.codec.mean_scale import MeanScaleTables
+from fsar_lab.codec.networks import Networks
+from fsar_lab.codec.parts import Pack, PixelPart, PriorPart
+from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.prior import PriorTables, uniform_tables
+from fsar_lab.entropy import LANES
 from fsar_lab.errors import UnsupportedVersionError
-from fsar_lab.tables.pixels import PixelTables
+from fsar_lab.tables.latents import BITS
 
 FORMAT = 2  # of the file and of the arithmetic it describes
 KEY = "fsarm"  # metadata key that holds the description
-INPUT_LIMIT = 255  # the analysis network sees 2x - 255
 
 
 @dataclass(frozen=True)
@@ -43,77 +38,70 @@ class CodecModel:
     """An integer-only model.
 
     Attributes:
-        analysis: image to y. search: y to indices.
-        table: indices to the synthesis network's input. synthesis: to (logit, scale) per sub-pixel.
-        prior: tables of the indices. pixels: tables of the pixels.
+        networks: image to indices and back to the pixels' distribution; None if pixels are coded from
+            pixels alone.
+        prior: tables of the indices; None without networks.
+        pixels: tables of the pixels.
         facts: plain data about training; decides no bit and is not part of the id.
     """
 
-    analysis: IntegerNetwork
-    search: CodeSearch
-    table: CodeTable
-    synthesis: IntegerNetwork
-    prior: PriorTables
-    pixels: PixelTables
+    networks: Networks | None
+    prior: PriorPart | None
+    pixels: PixelPart
     facts: dict[str, Any] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def factor(self) -> int:
         """Image side over latent side."""
-        return int(np.prod([layer.stride for layer in self.analysis.layers]))
+        return self.networks.factor if self.networks else 1
+
+    @property
+    def chained(self) -> bool:
+        """Tiles are coded one upon the other, bits-back; else each by itself, as a lane of its group."""
+        return self.networks is not None and isinstance(self.networks.search, Posterior)
+
+    @property
+    def lanes(self) -> int:
+        """Tiles of a group."""
+        return CHAIN if self.chained else LANES
 
     def check(self) -> None:
         """Raise NetworkError unless every part is exact and they fit each other."""
-        check_network(self.analysis, "analysis")
-        check_network(self.synthesis, "synthesis")
+        if self.networks is None or self.prior is None:
+            if self.networks or self.prior:
+                raise NetworkError("networks and prior only go together")
+            self.pixels.check(None)
+            return
+        self.networks.check()
         self.prior.check()
-        check_table(self.table)
-        last = self.analysis.layers[-1]
-        check_search(self.search, magnitude(last.low, last.high))
-        groups, size, channels = self.table.values.shape
-        if (
-            self.search.bias.shape != (groups, size)
-            or self.prior.groups != groups
-            or self.prior.codebook_size != size
-        ):
+        wanted = self.networks.groups, self.networks.codebook_size
+        if (self.prior.groups, self.prior.codebook_size) != wanted:
             raise NetworkError("codeword search, code table and prior disagree on groups or codebook size")
-        same = np.array_equal(self.table.low, self.synthesis.low) and np.array_equal(
-            self.table.high, self.synthesis.high
-        )
-        if channels != len(self.synthesis.low) or not same:
-            raise NetworkError("code table and synthesis network do not fit")
-        limit = np.full(3, INPUT_LIMIT, np.int16)
-        if not np.array_equal(self.analysis.high, limit) or not np.array_equal(self.analysis.low, -limit):
-            raise NetworkError("the analysis network does not take RGB images")
-        ups = [2 for layer in self.synthesis.layers if layer.kind in ENLARGING]
-        plain = [layer.stride for layer in self.synthesis.layers if layer.kind not in ENLARGING]
-        if any(layer.kind in ENLARGING for layer in self.analysis.layers) or max(plain, default=1) > 1:
-            raise NetworkError("analysis must shrink and synthesis must enlarge")
-        if int(np.prod(ups)) != self.factor or self.factor > 64:
-            raise NetworkError("analysis and synthesis networks change the size by different factors")
-        head = self.synthesis.layers[-1]
-        scales = len(self.pixels.cdf)
-        if len(head.low) != 6 or head.low[1::2].min() < 0 or head.high[1::2].max() >= scales:
-            raise NetworkError("the synthesis network's outputs do not fit the pixel tables")
-        if head.low[0::2].min() < -2048 or head.high[0::2].max() > 2047:
-            raise NetworkError("the synthesis network's logits exceed the mean look-up")
+        self.pixels.check(self.networks.synthesis.layers[-1])
+        if self.chained:
+            check_chained(self.prior, self.pixels)
+
+    def make_chain_coder(self) -> ChainCoder | None:
+        """The coder of bits-back coding, if that is how tiles are coded."""
+        if self.networks is None or not isinstance(self.networks.search, Posterior):
+            return None
+        assert isinstance(self.prior, PriorTables) and isinstance(self.pixels, MeanScaleTables)
+        return ChainCoder(self.networks.search, self.prior, self.pixels, self.factor)
 
     def with_uniform_prior(self) -> CodecModel:
-        """The sibling that codes the same indices with log2 K bits each."""
-        prior = self.prior
-        return replace(self, prior=uniform_tables(prior.groups, prior.codebook_size, prior.bits))
+        """The sibling that codes the same indices with log2 K bits each; for models with a prior."""
+        assert self.prior is not None
+        return replace(self, prior=uniform_tables(self.prior.groups, self.prior.codebook_size, BITS))
 
-    def _describe(self, pack: serialise.Pack) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def _describe(self, pack: Pack) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The JSON description and the tensors of all that decides a bit; `pack` stores the large ones."""
         tensors: dict[str, NDArray[Any]] = {}
-        description = {
-            "format": FORMAT,
-            **serialise.put_codes(self.search, self.table, tensors, pack),
-            "analysis": serialise.put_network(self.analysis, "analysis", tensors, pack),
-            "synthesis": serialise.put_network(self.synthesis, "synthesis", tensors, pack),
-            "prior": serialise.put_prior(self.prior, tensors, pack),
-            "pixels": serialise.put_pixels(self.pixels, tensors, pack),
-        }
+        description: dict[str, Any] = {"format": FORMAT}
+        if self.networks:
+            description |= self.networks.put(tensors, pack)
+        if self.prior:
+            description["prior"] = kinds.put(self.prior, kinds.PRIORS, tensors, pack)
+        description["pixels"] = kinds.put(self.pixels, kinds.PIXELS, tensors, pack)
         return description, tensors
 
     @cached_property
@@ -156,14 +144,10 @@ class CodecModel:
         """
         metadata, tensors = tensor_file.read(path)
         description = _parse(metadata.get(KEY))
-        search, table = serialise.get_codes(description, tensors)
         model = CodecModel(
-            analysis=serialise.get_network(description.get("analysis"), "analysis", tensors),
-            search=search,
-            table=table,
-            synthesis=serialise.get_network(description.get("synthesis"), "synthesis", tensors),
-            prior=serialise.get_prior(description.get("prior"), tensors),
-            pixels=serialise.get_pixels(description.get("pixels"), tensors),
+            networks=Networks.get(description, tensors),
+            prior=kinds.get(description["prior"], kinds.PRIORS, tensors) if "prior" in description else None,
+            pixels=kinds.get(description.get("pixels"), kinds.PIXELS, tensors),
             facts=member(description, "facts", dict),
         )
         try:

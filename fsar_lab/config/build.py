@@ -40,6 +40,11 @@ def build(config: Any, **extra: Any) -> Any:
     return factory(config, **extra)
 
 
+def nothing(config: Any, **extra: Any) -> None:
+    """The part that the option `none` of a group stands for: there is none."""
+    del config, extra
+
+
 def check_target(target: str) -> None:
     """Refuse targets outside the allowed packages: a configuration must not be able to run any code.
 
@@ -71,6 +76,8 @@ def config_hash(config: TrainConfig) -> str:
         plain.pop(key)
     for key in _NOT_HASHED_TRAINER:
         plain["trainer"].pop(key)
+    if plain["start"]["run"] is None:  # as before there was such a key
+        plain.pop("start")
     root = plain["dataset"].get("root")
     if root is not None:
         plain["dataset"]["root"] = Path(root).name

@@ -16,17 +16,26 @@ from omegaconf import MISSING
 ALLOWED_TARGETS = ("fsar_lab.",)
 
 
+@dataclass
+class NoneConfig:
+    """The option `none` of backbone, quantizer or prior: the model has no such part."""
+
+    _target_: str = "fsar_lab.config.build.nothing"
+
+
 # --- backbone --------------------------------------------------------------------------------
 
 
 @dataclass
 class ShallowConfig:
-    """Strided-convolution autoencoder, METHOD "bbv2" family."""
+    """Strided-convolution autoencoder, METHOD 1.2, "bbv2" family."""
 
     _target_: str = "fsar_lab.models.backbones.shallow.Shallow"
     width: int = 64  # channels of every hidden layer and of the latent y
     downsamples: int = 1  # 4x4 stride-2 convolutions; the latent is 2^downsamples smaller
     residual_blocks: int = 1
+    long_skip: bool = False  # one more skip, around all residual blocks together
+    pixel_shuffle: bool = False  # the synthesis enlarges by 3x3 convolution and PixelShuffle
 
 
 # --- quantizer -------------------------------------------------------------------------------
@@ -54,12 +63,29 @@ class VectorQuantizerConfig:
 
 @dataclass
 class STHQConfig(VectorQuantizerConfig):
-    """Straight-through hardmax quantizer (V2DVQ), METHOD 3."""
+    """Straight-through hardmax quantizer (V2DVQ) and its relatives, named terms of one loss: METHOD 3.
+
+    With logits l = -|y - E|^2 / (2 sigma^2), q = softmax(l), g ~ GumbelSoftmax(l, temperature).
+    """
 
     _target_: str = "fsar_lab.models.quantizers.sthq.STHQ"
+    # What stands for the symbol in training: straight_through is a one-hot with the gradient of g, soft is
+    # g itself, hard is a one-hot without a gradient. Evaluation and coding always take the nearest codeword.
+    selection: str = "straight_through"
+    noise: bool = True  # false: g is softmax(l / temperature), without Gumbel noise
     gumbel_temperature: float = 0.5
-    variance: float = 1.0  # sigma^2 of the posterior, fixed
+    anneal_temperature: bool = False  # multiplied by the factor of the group `anneal`
+    variance: float = 1.0  # sigma^2 of the posterior
+    train_variance: bool = False  # variance is then where it starts
+    copy_gradient: bool = True  # of the synthesis network, to y; false: it flows through the selection
     commitment_weight: float = 1.0  # weight of |y - e|^2 / (2 sigma^2), no stop-gradients
+    rate: str = "sample"  # sample | posterior: whether the selection or q carries the gradient of the rate
+    entropy_weight: float = 0.0  # weight of sum s log q (rate=sample) or sum q log q (rate=posterior)
+    anneal_entropy: bool = False
+    alternate: bool = False  # E and M steps in turn: without the prior's gradient, without the encoder's
+    gap_control: bool = False  # mix in the distortion of hard codes: share times soft, the rest hard
+    gap_start: float = 0.5  # share of the training after which the soft share is annealed from 1
+    init_range: float | None = 1.0  # codebooks start in U(-init_range, init_range); null: 1 / codebook_size
 
 
 @dataclass
@@ -69,6 +95,62 @@ class VQVAEConfig(VectorQuantizerConfig):
     _target_: str = "fsar_lab.models.quantizers.vqvae.VQVAE"
     codebook_weight: float = 1.0
     commitment_weight: float = 0.25
+
+
+@dataclass
+class VQVAEEMAConfig(VectorQuantizerConfig):
+    """VQ-VAE whose codebooks are moving averages of what they stand for (arXiv:1711.00937, appendix A.1)."""
+
+    _target_: str = "fsar_lab.models.quantizers.vqvae_ema.VQVAEEMA"
+    commitment_weight: float = 0.25
+    decay: float = 0.999
+    epsilon: float = 1e-5  # Laplace smoothing of the counts
+
+
+@dataclass
+class EntropyBottleneckConfig(VectorQuantizerConfig):
+    """Scalars rounded to integers, with a trained density for each channel (arXiv:1802.01436)."""
+
+    _target_: str = "fsar_lab.models.quantizers.entropy_bottleneck.EntropyBottleneck"
+    groups: int = 32  # one for each channel: the backbone's width
+    codebook_size: int = 64  # integers -K/2 .. K/2 - 1; latents beyond are coded as the ends
+    dim: int = 1
+    components: int = 3  # logistic distributions in the mixture of a channel
+
+
+@dataclass
+class McQuicConfig:
+    """Residual codebooks at several resolutions, each half as high and wide as the one before."""
+
+    _target_: str = "fsar_lab.models.quantizers.mcquic.McQuic"
+    groups: int = 2
+    dim: int = 32  # length of a codebook vector; groups * dim must equal the backbone's width
+    codebook_sizes: list[int] = field(default_factory=lambda: [8192, 2048, 512])  # finest level first
+
+
+@dataclass
+class GaussianLatentsConfig:
+    """Real-valued latents with a Gaussian posterior and a standard normal prior, for bits-back coding."""
+
+    _target_: str = "fsar_lab.models.quantizers.gaussian.GaussianLatents"
+    channels: int = 32  # of the latents: half the backbone's width, which holds means and log variances
+    limit: float = 4.0  # the outermost of the 256 bins that are coded have their centres at -limit and limit
+    # Natural log of a posterior's sigma. Sharper ones than a bin is wide would be paid for in vain.
+    log_scale_min: float = -3.5
+    log_scale_max: float = 1.0
+    num_scales: int = 64  # grid of the integer tables
+
+
+# --- annealing -------------------------------------------------------------------------------
+
+
+@dataclass
+class AnnealConfig:
+    """How annealed values fall over the training; of parts that anneal nothing it changes nothing."""
+
+    shape: str = "exponential"  # constant | exponential | linear | step
+    half_life: float = 0.2  # share of the training in which the value halves (exponential, step)
+    floor: float = 0.03125  # the factor falls no lower, so that no temperature gets to 0
 
 
 # --- prior -----------------------------------------------------------------------------------
@@ -96,18 +178,62 @@ class FSARConfig:
     train_share: float = 1.0
 
 
+@dataclass
+class CodeFreqConfig:
+    """One learned static distribution for each group."""
+
+    _target_: str = "fsar_lab.models.priors.code_freq.CodeFreq"
+    detach_posterior: bool = True  # coded symbols are constants for the rate term
+
+
+@dataclass
+class CatReduceConfig(FSARConfig):
+    """Finite-state prior with a learned number of states, METHOD 5."""
+
+    _target_: str = "fsar_lab.models.priors.catreduce.CatReduce"
+    alpha_mode: str = "fixed"  # fixed (alpha_max) | annealed (from alpha_min to alpha_max) | trained
+    alpha_min: float = 1.1
+    alpha_max: float = 1.5
+    half_life: float = 0.2  # share of the training in which an annealed alpha gets half way to alpha_max
+
+
+@dataclass
+class ConvolutionConfig:
+    """One convolution over the codebook vectors of the neighbours, METHOD 4.2."""
+
+    _target_: str = "fsar_lab.models.priors.convolution.Convolution"
+    mask: str = "raster"  # raster: all that precede; checkerboard: two passes, the second sees the first
+    kernel: int = 3  # odd side of the window
+    detach_context: bool = True  # codebook vectors enter the convolution without gradient
+    detach_posterior: bool = True  # coded symbols are constants for the rate term
+
+
 # --- coder -----------------------------------------------------------------------------------
 
 
 @dataclass
-class GaussianConfig:
+class LocationScaleConfig:
+    """What every coder has whose pixels follow one (mean, log scale) distribution each, METHOD 2.1."""
+
+    _target_: str = MISSING
+    sigmoid_mean: bool = False
+    log_scale_min: float = -7.0  # natural log of the scale, data range [0, 1]
+    log_scale_max: float = 0.0
+    num_scales: int = 64  # grid of the integer tables; 15 (the reference) costs about 0.03 bpd
+
+
+@dataclass
+class GaussianConfig(LocationScaleConfig):
     """Discretised Gaussian per sub-pixel with its tails folded into 0 and 255, METHOD 2.1."""
 
     _target_: str = "fsar_lab.models.coders.gaussian.Gaussian"
-    sigmoid_mean: bool = False
-    log_scale_min: float = -7.0  # natural log of sigma, data range [0, 1]
-    log_scale_max: float = 0.0
-    num_scales: int = 64  # grid of the integer tables; 15 (the reference) costs about 0.03 bpd
+
+
+@dataclass
+class GaussianMeanOffsetConfig(GaussianConfig):
+    """Gaussian whose rounded mean is subtracted from the pixel modulo 256, METHOD 2.2."""
+
+    _target_: str = "fsar_lab.models.coders.gaussian_mean_offset.GaussianMeanOffset"
 
 
 @dataclass
@@ -117,6 +243,72 @@ class GaussianLinearARConfig(GaussianConfig):
     _target_: str = "fsar_lab.models.coders.gaussian_linear_ar.GaussianLinearAR"
     sigmoid_mean: bool = True
     fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+@dataclass
+class BitsBackConfig(GaussianConfig):
+    """Gaussian pixels on sampled latents, coded with BB-ANS (arXiv:1901.04866)."""
+
+    _target_: str = "fsar_lab.models.coders.bits_back.BitsBack"
+
+
+@dataclass
+class LogisticConfig(LocationScaleConfig):
+    """Discretised logistic distribution per sub-pixel with its tails folded into 0 and 255, METHOD 2.1."""
+
+    _target_: str = "fsar_lab.models.coders.logistic.Logistic"
+    log_scale_min: float = -7.6  # standard deviations as the Gaussian's: pi / sqrt(3) times the scale
+    log_scale_max: float = -0.6
+
+
+@dataclass
+class LogisticLinearARConfig(LogisticConfig):
+    """Logistic distribution whose mean is shifted by a three-tap linear AR on pixels, METHOD 2.3."""
+
+    _target_: str = "fsar_lab.models.coders.logistic_linear_ar.LogisticLinearAR"
+    sigmoid_mean: bool = True
+    fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+@dataclass
+class LogisticMixtureConfig:
+    """Three discretised logistics per sub-pixel, mixed (arXiv:1701.05517, eq. 2)."""
+
+    _target_: str = "fsar_lab.models.coders.logistic_mixture.LogisticMixture"
+    log_scale_min: float = -7.6
+    log_scale_max: float = -0.6
+    num_scales: int = 64
+    weight_range: float = 8.0  # largest logit of a component's weight, relative to the third's
+
+
+@dataclass
+class ContextConfig:
+    """Linear prediction and static tables chosen by the errors around a pixel; fitted, not trained."""
+
+    _target_: str = "fsar_lab.models.coders.context.Context"
+    states: int = 16  # contexts of each colour
+    fit_images: int = 8192  # training images that everything is fitted to
+
+
+@dataclass
+class FSARPixelsConfig:
+    """Finite-state autoregressive pixels, METHOD 8.H."""
+
+    _target_: str = "fsar_lab.models.coders.pixel_priors.FSARPixels"
+    # Causal neighbours as [colour, row, column] offsets; the first varies slowest in the table.
+    offsets: list[list[int]] = field(default_factory=lambda: [[0, -1, 0], [0, 0, -1]])
+    dim: int = 32  # length of a grey level's learned vector
+    hidden_expansion: int = 2
+    train_share: float = 0.0625  # share of the positions, drawn anew for every batch, that is trained on
+
+
+@dataclass
+class ConvolutionPixelsConfig:
+    """A masked convolution on the pixels' learned vectors, METHOD 8.H."""
+
+    _target_: str = "fsar_lab.models.coders.pixel_priors.ConvolutionPixels"
+    kernel: int = 3  # odd side of the window
+    dim: int = 16  # length of a grey level's learned vector
 
 
 # --- dataset ---------------------------------------------------------------------------------
@@ -232,6 +424,16 @@ class TrainerConfig:
     resume: bool = True  # go on with the run found in the run directory; false begins it anew
 
 
+@dataclass
+class StartConfig:
+    """Parts taken from a finished run, e.g. to train a prior alone on the latents of a trained model."""
+
+    run: str | None = None  # run directory; null: everything begins untrained
+    load: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
+    # Which of those are not trained.
+    freeze: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
+
+
 # --- logging and callbacks -------------------------------------------------------------------
 
 
@@ -301,12 +503,14 @@ class TrainConfig:
     seed: int = 0
     backbone: Any = MISSING
     quantizer: Any = MISSING
+    anneal: AnnealConfig = field(default_factory=AnnealConfig)
     prior: Any = MISSING
     coder: Any = MISSING
     dataset: Any = MISSING
     optimizer: Any = MISSING
     schedule: Any = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    start: StartConfig = field(default_factory=StartConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)

@@ -8,12 +8,36 @@ from fsar_lab.config import schema
 
 # group -> option -> dataclass. A YAML file of the group begins with `defaults: [base_<option>, _self_]`.
 SCHEMAS: dict[str, dict[str, type]] = {
-    "backbone": {"shallow": schema.ShallowConfig},
-    "quantizer": {"v2dvq": schema.STHQConfig, "vqvae": schema.VQVAEConfig},
-    "prior": {"uniform": schema.UniformConfig, "fsar": schema.FSARConfig},
+    "backbone": {"none": schema.NoneConfig, "shallow": schema.ShallowConfig},
+    "quantizer": {
+        "none": schema.NoneConfig,
+        "v2dvq": schema.STHQConfig,
+        "vqvae": schema.VQVAEConfig,
+        "vqvae_ema": schema.VQVAEEMAConfig,
+        "entropy_bottleneck": schema.EntropyBottleneckConfig,
+        "gaussian": schema.GaussianLatentsConfig,
+        "mcquic": schema.McQuicConfig,
+    },
+    "anneal": {"anneal": schema.AnnealConfig},
+    "prior": {
+        "none": schema.NoneConfig,
+        "uniform": schema.UniformConfig,
+        "code_freq": schema.CodeFreqConfig,
+        "fsar": schema.FSARConfig,
+        "catreduce": schema.CatReduceConfig,
+        "convolution": schema.ConvolutionConfig,
+    },
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,
+        "bits_back": schema.BitsBackConfig,
+        "gaussian_mean_offset": schema.GaussianMeanOffsetConfig,
+        "logistic": schema.LogisticConfig,
+        "logistic_linear_ar": schema.LogisticLinearARConfig,
+        "logistic_mixture": schema.LogisticMixtureConfig,
+        "context": schema.ContextConfig,
+        "fsar_pixels": schema.FSARPixelsConfig,
+        "maskconv_pixels": schema.ConvolutionPixelsConfig,
     },
     "dataset": {
         "photos": schema.PhotosConfig,

@@ -13,8 +13,11 @@ from fsar_lab.config.values import check_values
 from fsar_lab.data import places
 from fsar_lab.errors import ConfigError, DataError
 
-MAX_ORDER = 2  # contexts of the finite-state prior; its tables grow with (codebook_size + 1)^order
-MAX_TABLE_COUNTS = 2**26  # counts in all tables of the prior together, so that coding stays below 1 GB
+# Coders that need no networks and take none.
+PIXELS_ALONE = (schema.ContextConfig, schema.FSARPixelsConfig, schema.ConvolutionPixelsConfig)
+# Quantizers that know what their symbols cost.
+OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
+MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
 def validate(config: TrainConfig, resources: bool = True) -> None:
@@ -29,8 +32,16 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
     """
     problems = list(check_values(config))
     if not problems:  # the checks below divide by these values
-        problems = [*_targets(config), *_width(config), *_side(config), *_prior(config), *_coder(config)]
-        problems += _trainer(config)
+        problems = [
+            *_targets(config),
+            *_parts(config),
+            *_backbone(config),
+            *_width(config),
+            *_side(config),
+            *_prior(config),
+            *_coder(config),
+        ]
+        problems += [*_trainer(config), *_start(config)]
     if resources:
         problems += [*_data(config), *_devices(config), *_baselines(config)]
     if problems:
@@ -54,7 +65,64 @@ def _targets(config: TrainConfig) -> Iterator[str]:
             yield f"{group}.{error}"
 
 
+def _parts(config: TrainConfig) -> Iterator[str]:
+    """Which options of backbone, quantizer, prior and coder go together."""
+    if isinstance(config.coder, PIXELS_ALONE):
+        parts = [part for part in ("backbone", "quantizer", "prior") if not _absent(getattr(config, part))]
+        if parts:
+            missing = " ".join(f"{part}=none" for part in parts)
+            yield f"coder: it codes pixels from pixels alone, without {', '.join(parts)} -> {missing}"
+        return
+    if _absent(config.backbone) != _absent(config.quantizer):
+        missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
+        yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
+    elif isinstance(config.quantizer, schema.GaussianLatentsConfig) or isinstance(
+        config.coder, schema.BitsBackConfig
+    ):
+        yield from _bits_back(config)
+    elif isinstance(config.quantizer, OWN_DENSITY):
+        if not _absent(config.prior):
+            yield "prior: the quantizer has a density of its own -> prior=none"
+    elif not _absent(config.quantizer) and _absent(config.prior):
+        yield "prior: there are latents to code, and the quantizer has no density of its own -> prior=uniform"
+
+
+def _bits_back(config: TrainConfig) -> Iterator[str]:
+    """Sampled latents need the coder that gets their bits back, and the other way round."""
+    fitting = {
+        "quantizer=gaussian": isinstance(config.quantizer, schema.GaussianLatentsConfig),
+        "prior=none": _absent(config.prior),
+        "coder=bits_back": isinstance(config.coder, schema.BitsBackConfig),
+    }
+    if missing := [option for option, fits in fitting.items() if not fits]:
+        own = "quantizer: gaussian" if fitting["quantizer=gaussian"] else "coder: bits_back"
+        yield f"{own} needs the other parts of bits-back coding -> {' '.join(missing)}"
+
+
+def _backbone(config: TrainConfig) -> Iterator[str]:
+    backbone = config.backbone
+    if not isinstance(backbone, schema.ShallowConfig):
+        return
+    if backbone.long_skip and backbone.residual_blocks == 0:
+        yield "backbone.long_skip: there are no blocks to go around -> backbone.residual_blocks=1 or more"
+    if backbone.pixel_shuffle and backbone.downsamples == 0:
+        yield (
+            "backbone.pixel_shuffle: nothing is enlarged without down-sampling -> backbone.downsamples=1, "
+            "or backbone.pixel_shuffle=false"
+        )
+
+
+def _absent(part: object) -> bool:
+    return isinstance(part, schema.NoneConfig)
+
+
 def _width(config: TrainConfig) -> Iterator[str]:
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig) and not _absent(config.backbone):
+        yield from _means_and_variances(config.backbone.width, config.quantizer.channels)
+    if _absent(config.backbone) or not isinstance(
+        config.quantizer, schema.VectorQuantizerConfig | schema.McQuicConfig
+    ):
+        return
     width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
     if groups * dim == width:
         return
@@ -70,23 +138,59 @@ def _width(config: TrainConfig) -> Iterator[str]:
     )
 
 
+def _means_and_variances(width: int, channels: int) -> Iterator[str]:
+    if width == 2 * channels:
+        return
+    remedy = f"backbone.width={2 * channels}" if width % 2 else f"quantizer.channels={width // 2}"
+    yield (
+        f"quantizer.channels: {channels} means and {channels} log variances need a backbone of width "
+        f"{2 * channels}, but backbone.width is {width} -> {remedy}"
+    )
+
+
 def _side(config: TrainConfig) -> Iterator[str]:
-    side, factor = image_side(config.dataset), 2**config.backbone.downsamples
+    if _absent(config.backbone):
+        return
+    side, halvings = image_side(config.dataset), config.backbone.downsamples
+    levels = len(config.quantizer.codebook_sizes) if isinstance(config.quantizer, schema.McQuicConfig) else 0
+    factor = 2 ** (halvings + levels)
     if side % factor:
         key = "dataset.tile" if isinstance(config.dataset, schema.PhotosConfig) else "dataset.side"
         fitting = max(factor, side - side % factor)
+        halved, fewer = f"backbone.downsamples={halvings} times", "downsamples"
+        if levels:
+            halved = (
+                f"{halvings + levels} times (backbone.downsamples={halvings}, {levels} levels of codebooks)"
+            )
+            fewer = "quantizer.codebook_sizes"
         yield (
-            f"{key}: images of {side}x{side} cannot be halved backbone.downsamples="
-            f"{config.backbone.downsamples} times -> {key}={fitting}, or fewer downsamples"
+            f"{key}: images of {side}x{side} cannot be halved {halved} -> {key}={fitting}, or fewer {fewer}"
         )
 
 
 def _prior(config: TrainConfig) -> Iterator[str]:
     prior = config.prior
+    if _absent(config.quantizer) and not _absent(prior):
+        yield "prior: there are no latents to code (quantizer=none) -> prior=none"
+        return
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
-    groups, size = config.quantizer.groups, config.quantizer.codebook_size
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig | schema.McQuicConfig):
+        return  # said above
+    yield from _offsets(key, offsets, config.quantizer.groups, "quantizer.groups")
+    order = len(offsets)
+    if order < 1:
+        yield f"{key}: no neighbours -> prior=uniform"
+    elif order > MAX_ORDER:
+        yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
+    if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
+        low, high = prior.alpha_min, prior.alpha_max
+        yield f"prior.alpha_min: {low} is above prior.alpha_max={high} -> exchange them"
+
+
+def _offsets(key: str, offsets: list[list[int]], groups: int, groups_key: str) -> Iterator[str]:
+    """Neighbours of a finite-state prior."""
     for offset in offsets:
         if len(offset) != 3:
             yield f"{key}: {offset} is not [group, row, column] -> e.g. [0,-1,0] for the latent above"
@@ -97,40 +201,55 @@ def _prior(config: TrainConfig) -> Iterator[str]:
             )
         elif -offset[0] >= groups:
             yield (
-                f"{key}: {offset} points {-offset[0]} groups back, but quantizer.groups is {groups} -> "
+                f"{key}: {offset} points {-offset[0]} groups back, but {groups_key} is {groups} -> "
                 f"[0,{offset[1]},{offset[2]}] or more groups"
             )
     if len({tuple(offset) for offset in offsets}) < len(offsets):
         yield f"{key}: {offsets} names a neighbour twice -> name it once"
-    order = len(offsets)
-    if order < 1:
-        yield f"{key}: no neighbours -> prior=uniform"
-    elif order > MAX_ORDER:
-        yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
-    else:
-        yield from _tables(groups, size, order)
 
 
-def _tables(groups: int, size: int, order: int) -> Iterator[str]:
-    tables = groups * (size + 1) ** order
-    if tables * size <= MAX_TABLE_COUNTS:
+def _start(config: TrainConfig) -> Iterator[str]:
+    """What is taken from a finished run."""
+    start, parts = config.start, ("backbone", "quantizer", "prior", "coder")
+    if start.run is None:
         return
-    fitting = size
-    while groups * (fitting + 1) ** order * fitting > MAX_TABLE_COUNTS:
-        fitting = fitting * 15 // 16
-    remedy = f"quantizer.codebook_size={fitting}"
-    if order > 1:
-        remedy += " or prior=fsar_o1s"
-    yield (
-        f"prior.offsets: order {order} with quantizer.codebook_size={size} and quantizer.groups={groups} "
-        f"needs {tables:,} tables of {size} counts, at most {MAX_TABLE_COUNTS:,} counts can be -> {remedy}"
-    )
+    if not os.path.isfile(os.path.join(start.run, "config.yaml")):
+        yield f"start.run: {start.run} has no config.yaml -> give the directory that a training printed"
+    there = {part for part in parts if not _absent(getattr(config, part))}
+    if lost := [part for part in start.load if part not in there]:
+        yield f"start.load: the model has no {', '.join(lost)} -> leave it out"
+    if unknown := [part for part in start.freeze if part not in start.load]:
+        yield f"start.freeze: {', '.join(unknown)} not in start.load: it would stay untrained -> load it, too"
+    if there <= set(start.freeze):
+        yield "start.freeze: nothing is left to train -> leave a part out"
 
 
 def _coder(config: TrainConfig) -> Iterator[str]:
+    coder = config.coder
+    if isinstance(coder, schema.FSARPixelsConfig):
+        yield from _offsets("coder.offsets", coder.offsets, 3, "the number of colours")
+        if not 1 <= len(coder.offsets) <= MAX_ORDER:
+            yield (
+                f"coder.offsets: {len(coder.offsets)} neighbours, there can be 1 to {MAX_ORDER} -> "
+                "e.g. coder=fsar_pixels_o2s"
+            )
+    if isinstance(coder, PIXELS_ALONE):
+        return
+    if _absent(config.backbone) and _absent(config.quantizer):
+        yield (
+            "coder: it needs a synthesis network -> backbone=shallow_c32 quantizer=v2dvq prior=fsar_o2s, "
+            "or coder=context"
+        )
     low, high = config.coder.log_scale_min, config.coder.log_scale_max
     if low >= high:
         yield f"coder.log_scale_min: {low} is not below coder.log_scale_max={high} -> -7.0 and 0.0 are usual"
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+        low, high = config.quantizer.log_scale_min, config.quantizer.log_scale_max
+        if low >= high:
+            yield (
+                f"quantizer.log_scale_min: {low} is not below quantizer.log_scale_max={high} -> "
+                "-3.5 and 1.0 are usual"
+            )
 
 
 def _trainer(config: TrainConfig) -> Iterator[str]:

@@ -15,6 +15,7 @@ from fsar_lab.config import schema
 Rule = Callable[[Any], str | None]
 
 MAX_CODEBOOK_SIZE = 65536  # indices are stored as unsigned 16-bit integers
+MAX_STATIC_SIZE = 32768  # the entropy coder's tables of 2^16 counts have one at least for each symbol
 MAX_SCALES = 256  # scale indices are stored as bytes
 
 
@@ -26,6 +27,11 @@ def at_least(low: float) -> Rule:
 def between(low: float, high: float) -> Rule:
     """The value must lie in [low, high]."""
     return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
+
+
+def exactly(only: float) -> Rule:
+    """The value must be `only`."""
+    return lambda value: None if value == only else f"must be {only}"
 
 
 def positive(value: Any) -> str | None:
@@ -64,6 +70,16 @@ def each(rule: Rule, count: int | None = None) -> Rule:
     return check
 
 
+def between_elements(low: int, high: int) -> Rule:
+    """The list must have `low` to `high` elements."""
+    return lambda values: None if low <= len(values) <= high else f"must have {low} to {high} elements"
+
+
+def both(first: Rule, second: Rule) -> Rule:
+    """The value must obey two rules; the second is asked only if the first is content."""
+    return lambda value: first(value) or second(value)
+
+
 def one_of(*names: str) -> Rule:
     """The value must be one of `names`."""
 
@@ -76,19 +92,28 @@ def one_of(*names: str) -> Rule:
     return check
 
 
+def odd_up_to(high: int) -> Rule:
+    """The value must be odd, 3 or more and at most `high`."""
+    return lambda value: (
+        None if value % 2 and 3 <= value <= high else f"must be an odd number between 3 and {high}"
+    )
+
+
 def filled(value: Any) -> str | None:
     """The text must not be empty."""
     return None if value.strip() else "must not be empty"
 
 
 _IMAGES: dict[str, Rule] = {"validation_images": at_least(1), "test_images": optional(at_least(1))}
-_GAUSSIAN: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
+_SCALES: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
 _QUANTIZER: dict[str, Rule] = {
     "groups": at_least(1),
     "codebook_size": between(2, MAX_CODEBOOK_SIZE),
     "dim": at_least(1),
     "commitment_weight": at_least(0),
 }
+_FSAR: dict[str, Rule] = {"hidden_expansion": at_least(1), "train_share": share}
+_PARTS = each(one_of("backbone", "quantizer", "prior", "coder"))
 _ADAM: dict[str, Rule] = {"lr": positive, "betas": each(below_one, 2), "weight_decay": at_least(0)}
 
 # Dataclass -> field -> rule. Fields of other types than numbers, and free texts, have none.
@@ -100,11 +125,53 @@ RULES: dict[type, dict[str, Rule]] = {
         "residual_blocks": at_least(0),
     },
     schema.RestartConfig: {"until": between(0, 1), "every_steps": at_least(1), "min_share": below_one},
-    schema.STHQConfig: {**_QUANTIZER, "gumbel_temperature": positive, "variance": positive},
+    schema.STHQConfig: {
+        **_QUANTIZER,
+        "selection": one_of("straight_through", "soft", "hard"),
+        "gumbel_temperature": positive,
+        "variance": positive,
+        "rate": one_of("sample", "posterior"),
+        "entropy_weight": at_least(0),
+        "gap_start": between(0, 1),
+        "init_range": optional(positive),
+    },
     schema.VQVAEConfig: {**_QUANTIZER, "codebook_weight": at_least(0)},
-    schema.FSARConfig: {"hidden_expansion": at_least(1), "train_share": share},
-    schema.GaussianConfig: _GAUSSIAN,
-    schema.GaussianLinearARConfig: {**_GAUSSIAN, "fit_images": at_least(0)},
+    schema.FSARConfig: _FSAR,
+    schema.CatReduceConfig: {
+        **_FSAR,
+        "alpha_mode": one_of("fixed", "annealed", "trained"),
+        "alpha_min": between(1.05, 2),  # alpha = 1 would be softmax, which drops nothing
+        "alpha_max": between(1.05, 2),
+        "half_life": positive,
+    },
+    schema.VQVAEEMAConfig: {**_QUANTIZER, "decay": inside, "epsilon": positive},
+    schema.EntropyBottleneckConfig: {**_QUANTIZER, "dim": exactly(1), "components": at_least(1)},
+    schema.GaussianLatentsConfig: {
+        "channels": at_least(1),
+        "limit": positive,
+        "num_scales": between(2, MAX_SCALES),
+    },
+    schema.McQuicConfig: {
+        "groups": at_least(1),
+        "dim": at_least(1),
+        "codebook_sizes": both(between_elements(1, 4), each(between(2, MAX_STATIC_SIZE))),
+    },
+    schema.AnnealConfig: {
+        "shape": one_of("constant", "exponential", "linear", "step"),
+        "half_life": positive,
+        "floor": share,
+    },
+    schema.GaussianConfig: _SCALES,
+    schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
+    schema.GaussianMeanOffsetConfig: _SCALES,
+    schema.BitsBackConfig: _SCALES,
+    schema.LogisticConfig: _SCALES,
+    schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
+    schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},
+    schema.ContextConfig: {"states": between(2, 64), "fit_images": at_least(1)},
+    schema.FSARPixelsConfig: {**_FSAR, "dim": at_least(1)},
+    schema.ConvolutionPixelsConfig: {"kernel": odd_up_to(15), "dim": at_least(1)},
+    schema.ConvolutionConfig: {"mask": one_of("raster", "checkerboard"), "kernel": odd_up_to(15)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},
     schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},
@@ -124,6 +191,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "threads": optional(at_least(1)),
         "overfit_batches": at_least(0),
     },
+    schema.StartConfig: {"run": optional(filled), "load": _PARTS, "freeze": _PARTS},
     schema.LoggerConfig: {"mode": one_of("offline", "online", "none")},
     schema.CodingConfig: {
         "calibration_images": at_least(1),

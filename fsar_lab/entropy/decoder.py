@@ -12,8 +12,9 @@ from fsar_lab.entropy._arrays import BYTES, Array, pointer, require, require_ind
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.context import ContextModel
 from fsar_lab.entropy.fsar import FSARModel
-from fsar_lab.entropy.pixels import PixelModel
+from fsar_lab.entropy.pixels import PAIRS, WEIGHTS, PixelModel
 from fsar_lab.entropy.tables import Tables
 from fsar_lab.errors import DamagedStreamError
 
@@ -161,6 +162,48 @@ class Decoder:
             )
 
         self._pop(decode, "pop_pixels")
+        return images
+
+    def pop_context(self, model: ContextModel, shape: Sequence[int]) -> Array:
+        """Decodes pixels without parameters.
+
+        Args:
+            model: predictors and tables.
+            shape: [N, H, W] of the images.
+
+        Returns:
+            uint8 [N, H, W, 3].
+        """
+        number, height, width = map(int, shape)
+        if number != self.num_images or height < 0 or width < 0:
+            raise ValueError(f"shape {list(shape)} must be [{self.num_images}, height, width]")
+        images = np.empty((number, height, width, 3), np.uint8)
+        scratch_bytes, view = lib.ec_context_scratch(height, width), pointer(images)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            scratch, out = take(scratch_bytes), view + first * height * width * 3
+            return int(lib.ec_decode_context(decoders, groups, model._c, height, width, out, scratch))
+
+        self._pop(decode, "pop_context")
+        return images
+
+    def pop_mixture(self, model: PixelModel, weights: Array, logits: Array, scales: Array) -> Array:
+        """Decodes what `Encoder.push_mixture` coded: uint8 [N, H, W, C]."""
+        weights = require("weights", weights, np.uint16, WEIGHTS)
+        planes = PAIRS * model.colours
+        logits = require("logits", logits, np.int16, (self.num_images, planes, None, None))
+        scales = require("scales", scales, np.uint8, logits.shape)
+        number, _, height, width = logits.shape
+        images = np.empty((number, height, width, model.colours), np.uint8)
+
+        positions, shares = height * width * model.colours, pointer(weights)
+        views, view = [pointer(array) for array in (logits, scales)], pointer(images)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            here, out = [v + first * PAIRS * positions for v in views], view + first * positions
+            return int(lib.ec_decode_mixture(decoders, groups, model._c, shares, *here, height, width, out))
+
+        self._pop(decode, "pop_mixture")
         return images
 
     def pop_rows(self, starts: Array, bits: int) -> Array:

@@ -12,8 +12,9 @@ from fsar_lab.entropy._arrays import Array, pointer, require, require_index, req
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.context import ContextModel
 from fsar_lab.entropy.fsar import FSARModel
-from fsar_lab.entropy.pixels import PixelModel
+from fsar_lab.entropy.pixels import PAIRS, WEIGHTS, PixelModel
 from fsar_lab.entropy.tables import Tables
 
 _ENCODERS = ffi.typeof("ec_encoder[]")
@@ -141,6 +142,60 @@ class Encoder:
             return int(lib.ec_encode_pixels(encoders, groups, model._c, *here, height, width, scratch))
 
         self._push(encode, positions, "push_pixels")
+
+    def push_context(self, model: ContextModel, images: Array) -> None:
+        """Codes pixels without parameters.
+
+        Args:
+            model: predictors and tables.
+            images: uint8 [N, H, W, 3].
+
+        Raises:
+            SymbolRangeError: an error of prediction has no count in its table.
+        """
+        images = require("images", images, np.uint8, (self.num_images, None, None, 3))
+        _, height, width, colours = images.shape
+        positions, view = height * width * colours, pointer(images)
+        scratch_bytes = lib.ec_context_scratch(height, width)
+
+        def encode(encoders: Any, groups: int, first: int) -> int:
+            here, scratch = view + first * positions, take(scratch_bytes)
+            return int(lib.ec_encode_context(encoders, groups, model._c, here, height, width, scratch))
+
+        self._push(encode, positions, "push_context")
+
+    def push_mixture(
+        self, model: PixelModel, weights: Array, images: Array, logits: Array, scales: Array
+    ) -> None:
+        """Codes pixels under mixtures of three distributions (entropy_c.h, "Mixtures").
+
+        Args:
+            model: cdfs and mean look-up of the components; its taps and bias play no part.
+            weights: uint16 [256, 256, 2], of the third pair's logit + 128 and scale; the two add up to at
+                most 2^16.
+            images: uint8 [N, H, W, C].
+            logits: int16 [N, 4 C, H, W], for each colour those of three components, then of the weights.
+            scales: uint8 [N, 4 C, H, W].
+
+        Raises:
+            SymbolRangeError: a scale or a weight's logit is out of range.
+            TableError: weights that add up to more than 2^16.
+        """
+        images = require("images", images, np.uint8, (self.num_images, None, None, model.colours))
+        number, height, width, colours = images.shape
+        weights = require("weights", weights, np.uint16, WEIGHTS)
+        logits = require("logits", logits, np.int16, (number, PAIRS * colours, height, width))
+        scales = require("scales", scales, np.uint8, logits.shape)
+
+        positions, shares = height * width * colours, pointer(weights)
+        view = pointer(images)
+        planes = [pointer(array) for array in (logits, scales)]
+
+        def encode(encoders: Any, groups: int, first: int) -> int:
+            here = [view + first * positions, *(plane + first * PAIRS * positions for plane in planes)]
+            return int(lib.ec_encode_mixture(encoders, groups, model._c, shares, *here, height, width))
+
+        self._push(encode, positions, "push_mixture")
 
     def push_rows(self, starts: Array, bits: int, values: Array) -> None:
         """Codes one position of every image with distributions that the caller computed.

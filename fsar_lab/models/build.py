@@ -10,7 +10,16 @@ from fsar_lab.models.compressor import Compressor
 def build_compressor(config: TrainConfig) -> Compressor:
     """The model that a configuration describes, with fresh weights from torch's current generator."""
     coder = build(config.coder)
-    backbone = build(config.backbone, out_channels=coder.out_channels)
     quantizer = build(config.quantizer)
-    sizes = {"groups": quantizer.groups, "codebook_size": quantizer.codebook_size, "dim": quantizer.dim}
-    return Compressor(backbone, quantizer, build(config.prior, **sizes), coder)
+    sizes: dict[str, int] = {}
+    if hasattr(quantizer, "latent_channels"):  # fewer than the analysis network gives
+        sizes = {"latent_channels": quantizer.latent_channels}
+    backbone = build(config.backbone, out_channels=coder.out_channels, **sizes)
+    sizes = {}
+    if hasattr(quantizer, "codebook_size"):
+        sizes = {"groups": quantizer.groups, "codebook_size": quantizer.codebook_size, "dim": quantizer.dim}
+    compressor = Compressor(backbone, quantizer, build(config.prior, **sizes), coder)
+    for part in (compressor.quantizer, compressor.prior):
+        if hasattr(part, "anneal"):
+            part.anneal = config.anneal
+    return compressor

@@ -7,12 +7,12 @@ All of them are made once, at export; a decoder only reads stored integers.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab.errors import ExportError
+from fsar_lab.tables.normalise import normalise
 
 FINE = 1020  # fine steps of the data range [0, 1]: four per grey level
 REACH = 1022  # the cdf is stored for t in [-REACH, REACH] fine steps
@@ -26,40 +26,52 @@ WEIGHT_ONE = 1 << 16  # AR weights and biases are in 2^-16 fine steps
 Tap = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class PixelTables:
-    """What the entropy coder's pixel model is made of.
-
-    Attributes:
-        cdf: uint16 [S, 2 * 1022 + 1], non-decreasing, at most 2^16 - 256.
-        mean_lut: int16 [4096], base mean in 1/16 fine step for logit -2048..2047.
-        taps: per colour, causal (colour, row, column) offsets.
-        weights: int32 [taps in all], colour after colour, in 2^-16 fine steps per grey level.
-        bias: int32 [3], in 2^-16 fine steps.
-    """
-
-    cdf: NDArray[np.uint16]
-    mean_lut: NDArray[np.int16]
-    taps: tuple[tuple[Tap, ...], ...]
-    weights: NDArray[np.int32]
-    bias: NDArray[np.int32]
-
-
 def scale_grid(log_scale_min: float, log_scale_max: float, num_scales: int) -> NDArray[np.float64]:
     """Natural logarithms of the scales, evenly spaced, ends included."""
     return np.linspace(log_scale_min, log_scale_max, num_scales)
 
 
-def fine_cdfs(log_scales: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """round(Phi(t / 1020 / sigma) * (2^16 - 256)) for every scale, uint16 [S, 2045]."""
+def upper_tail(distribution: str, z: float) -> float:
+    """Mass of the distribution of mean 0 and scale 1 beyond z; keeps its digits for z > 0."""
+    if distribution == "gaussian":
+        return 0.5 * math.erfc(z * math.sqrt(0.5))
+    if distribution == "logistic":
+        return 1.0 / (1.0 + math.exp(z)) if z < 700 else 0.0
+    raise ExportError(f"no tables for pixels that are {distribution}")
+
+
+def fine_cdfs(
+    log_scales: NDArray[np.float64], distribution: str = "gaussian", total: int = CDF_TOTAL
+) -> NDArray[np.uint16]:
+    """round(cdf(t / 1020 / scale) * total) for every scale, uint16 [S, 2045]."""
     t = np.arange(-REACH, REACH + 1) / FINE
     rows = [
-        [0.5 * math.erfc(-value * math.sqrt(0.5)) for value in t * math.exp(-log_scale)]
+        [upper_tail(distribution, -value) for value in t * math.exp(-log_scale)]
         for log_scale in log_scales.tolist()
     ]
-    # Rounding is monotonic, but erfc need not be to the last bit: make sure.
-    counts = np.floor(np.asarray(rows) * CDF_TOTAL + 0.5)
-    return np.maximum.accumulate(np.clip(counts, 0, CDF_TOTAL), axis=1).astype(np.uint16)
+    # Rounding is monotonic, but the tail need not be to the last bit: make sure.
+    counts = np.floor(np.asarray(rows) * total + 0.5)
+    return np.maximum.accumulate(np.clip(counts, 0, total), axis=1).astype(np.uint16)
+
+
+def offset_counts(log_scales: NDArray[np.float64], bits: int) -> NDArray[np.uint32]:
+    """Gaussian mass of residual codes 0..255 around 128, tails at both ends, as counts: uint32 [S, 256]."""
+    edges = (np.arange(1, 256) - 0.5 - 128) / 255
+    tails = [
+        [1.0, *(upper_tail("gaussian", value) for value in edges * math.exp(-log_scale)), 0.0]
+        for log_scale in log_scales.tolist()
+    ]
+    return normalise(-np.diff(np.asarray(tails), axis=1), bits)
+
+
+def weight_exponentials(weight_range: float) -> NDArray[np.int32]:
+    """exp(a) for the logits a = (i - 128) / 128 * weight_range of a mixture's weights, i = 0..255: int32.
+
+    In one unit, the largest just below 2^30.
+    """
+    logits = ((np.arange(256) - 128) / 128 * weight_range).tolist()
+    scale = (2**30 - 1) / math.exp(logits[-1])
+    return np.asarray([round(math.exp(a) * scale) for a in logits], np.int32)
 
 
 def mean_lut(sigmoid_mean: bool) -> NDArray[np.int16]:

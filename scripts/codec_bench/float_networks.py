@@ -20,6 +20,7 @@ from codec_bench.images import Images, Pixels
 from fsar_lab import zoo
 from fsar_lab.codec import engine_c
 from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.networks import Networks
 from fsar_lab.config.schema import ShallowConfig
 from fsar_lab.models.backbones.shallow import Shallow
 
@@ -32,12 +33,12 @@ class FloatNetworks:
     def __init__(self, images: Images, batch: int, folded: bool) -> None:
         """`batch` small images in a call, or one photograph."""
         torch.set_num_threads(1)
-        model = CodecModel.load(zoo.codec_path(images.codec))
-        parts = (model.analysis, model.search, model.table, model.synthesis)
-        pair: Pair = float_pair(parts) if folded else trained_pair(model)
+        networks = CodecModel.load(zoo.codec_path(images.codec)).networks
+        assert networks is not None
+        pair: Pair = float_pair(networks) if folded else trained_pair(networks)
         self._analyse, self._synthesise = pair
         self._parts = batches(images, batch)
-        search = engine_c.Analysis(model.analysis, model.search)
+        search = engine_c.Analysis(networks.analysis, networks.code_search)
         self._indices = [search(part) for part in self._parts]
         self._analyse(self._parts[0])
         self._synthesise(self._indices[0])
@@ -62,11 +63,11 @@ class FloatNetworks:
         return True
 
 
-def trained_pair(model: CodecModel) -> Pair:
+def trained_pair(networks: Networks) -> Pair:
     """A `Shallow` backbone of the codec's shape; its weights are made, for speed does not depend on them."""
-    groups, size, dim = model.search.weight.shape
-    blocks = sum(layer.skip is not None for layer in model.analysis.layers)
-    downsamples = model.factor.bit_length() - 1
+    groups, size, dim = networks.code_search.weight.shape
+    blocks = sum(layer.skip is not None for layer in networks.analysis.layers)
+    downsamples = networks.factor.bit_length() - 1
     config = ShallowConfig(width=groups * dim, downsamples=downsamples, residual_blocks=blocks)
     network = Shallow(config).eval()
     codebooks = torch.randn(groups, size, dim)

@@ -236,10 +236,10 @@ def test_synthesis_is_its_definition(isa: str, groups: int, size: int, channels:
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_an_exported_model_has_the_bits_of_torch(model: CodecModel, batch: int, threads: int) -> None:
     images = np.random.default_rng(1).integers(0, 256, (70, 16, 16, 3), np.uint8)
-    indices = engine_torch.Analysis(model.analysis, model.search)(images)
-    wanted = engine_torch.Synthesis(model.table, model.synthesis)(indices)
-    analysis = engine_c.Analysis(model.analysis, model.search, threads=threads)
-    synthesis = engine_c.Synthesis(model.table, model.synthesis, threads=threads)
+    indices = engine_torch.Analysis(model.networks.analysis, model.networks.search)(images)
+    wanted = engine_torch.Synthesis(model.networks.table, model.networks.synthesis)(indices)
+    analysis = engine_c.Analysis(model.networks.analysis, model.networks.search, threads=threads)
+    synthesis = engine_c.Synthesis(model.networks.table, model.networks.synthesis, threads=threads)
     parts = [slice(i, i + batch) for i in range(0, 70, batch)]
     assert np.array_equal(np.concatenate([analysis(images[part]) for part in parts]), indices)
     results = [synthesis(indices[part]) for part in parts]
@@ -250,7 +250,7 @@ def test_an_exported_model_has_the_bits_of_torch(model: CodecModel, batch: int, 
 def test_many_threads_share_a_network(model: CodecModel) -> None:
     rng = np.random.default_rng(2)
     batches = [rng.integers(0, 256, (5, *side, 3), np.uint8) for side in [(16, 16), (4, 20), (2, 2)] * 4]
-    analysis = engine_c.Analysis(model.analysis, model.search, threads=2)
+    analysis = engine_c.Analysis(model.networks.analysis, model.networks.search, threads=2)
     wanted = [analysis(batch) for batch in batches]
     with ThreadPoolExecutor(4) as pool:
         for found, one in zip(pool.map(analysis, batches), wanted, strict=True):
@@ -258,7 +258,7 @@ def test_many_threads_share_a_network(model: CodecModel) -> None:
 
 
 def test_no_images(model: CodecModel) -> None:
-    analysis = engine_c.Analysis(model.analysis, model.search, threads=2)
+    analysis = engine_c.Analysis(model.networks.analysis, model.networks.search, threads=2)
     assert analysis(np.empty((0, 16, 16, 3), np.uint8)).shape == (0, 2, 8, 8)
 
 
@@ -373,14 +373,14 @@ def test_search_and_table_that_do_not_fit() -> None:
 
 
 def test_indices_and_images_that_do_not_fit(model: CodecModel) -> None:
-    synthesis = engine_c.Synthesis(model.table, model.synthesis)
+    synthesis = engine_c.Synthesis(model.networks.table, model.networks.synthesis)
     indices = np.zeros((2, 2, 4, 4), np.uint16)
-    indices[1, 1, 3, 3] = model.table.values.shape[1]
+    indices[1, 1, 3, 3] = model.networks.table.values.shape[1]
     with pytest.raises(SymbolRangeError):
         synthesis(indices)
     with pytest.raises(ValueError, match="groups"):
         synthesis(np.zeros((2, 3, 4, 4), np.uint16))
-    analysis = engine_c.Analysis(model.analysis, model.search)
+    analysis = engine_c.Analysis(model.networks.analysis, model.networks.search)
     for shape in ((1, 1, 8, 3), (1, 0, 8, 3), (1, 8, 8, 4), (8, 8, 3)):
         with pytest.raises(ValueError, match=r"images|analysis"):
             analysis(np.zeros(shape, np.uint8))

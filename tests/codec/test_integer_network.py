@@ -232,8 +232,8 @@ def test_precision_of_one_backend_changes_nothing_and_stays(model: CodecModel, b
 def _run(
     model: CodecModel, images: NDArray[np.uint8], batch: int, threads: int, dtype: torch.dtype
 ) -> list[NDArray[np.generic]]:
-    analysis = Analysis(model.analysis, model.search, dtype=dtype)
-    synthesis = Synthesis(model.table, model.synthesis, dtype=dtype)
+    analysis = Analysis(model.networks.analysis, model.networks.search, dtype=dtype)
+    synthesis = Synthesis(model.networks.table, model.networks.synthesis, dtype=dtype)
     parts = [images[i : i + batch] for i in range(0, len(images), batch)]
     indices = run_batches(analysis, parts, threads)
     pairs = run_batches(synthesis, indices, threads)

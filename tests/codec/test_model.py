@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from fsar_lab.codec.codec import Codec
-from fsar_lab.codec.integer_network import NetworkError
+from fsar_lab.codec.integer_network import IntegerNetwork, NetworkError
 from fsar_lab.codec.model import KEY, CodecModel
 from fsar_lab.errors import DamagedStreamError, UnsupportedVersionError
 
@@ -41,12 +41,12 @@ def test_round_trip(model: CodecModel, model_path: Path, tmp_path: Path) -> None
 
 def test_id_covers_what_decides_a_bit(model: CodecModel) -> None:
     assert replace(model, facts={"other": 1}).id == model.id
-    first = model.synthesis.layers[0]
+    first = model.networks.synthesis.layers[0]
     changed = replace(first, bias=first.bias + np.int32(1))
-    network = replace(model.synthesis, layers=(changed, *model.synthesis.layers[1:]))
+    network = replace(model.networks.synthesis, layers=(changed, *model.networks.synthesis.layers[1:]))
     ids = {
         model.id,
-        replace(model, synthesis=network).id,
+        _with_synthesis(model, network).id,
         replace(model, prior=replace(model.prior, features=model.prior.features + np.int16(1))).id,
         replace(model, prior=replace(model.prior, basis=model.prior.basis + np.int16(1))).id,
         replace(model, prior=replace(model.prior, bias=model.prior.bias + np.int32(1))).id,
@@ -60,13 +60,18 @@ def test_id_covers_what_decides_a_bit(model: CodecModel) -> None:
 
 
 def test_parts_that_do_not_fit_are_refused(model: CodecModel) -> None:
-    head = model.synthesis.layers[-1]
+    head = model.networks.synthesis.layers[-1]
     high = replace(head, high=head.high + np.int16(1))
-    wide = replace(model.synthesis, layers=(*model.synthesis.layers[:-1], high))
+    wide = replace(model.networks.synthesis, layers=(*model.networks.synthesis.layers[:-1], high))
     with pytest.raises(NetworkError, match=r"pixel tables|mean look-up"):
-        replace(model, synthesis=wide).check()
+        _with_synthesis(model, wide).check()
     with pytest.raises(NetworkError, match="factors"):
-        replace(model, synthesis=replace(model.synthesis, layers=tuple(_without_upsampling(model)))).check()
+        flat = replace(model.networks.synthesis, layers=tuple(_without_upsampling(model)))
+        _with_synthesis(model, flat).check()
+
+
+def _with_synthesis(model: CodecModel, synthesis: IntegerNetwork) -> CodecModel:
+    return replace(model, networks=replace(model.networks, synthesis=synthesis))
 
 
 def _without_upsampling(model: CodecModel) -> list[Any]:
@@ -74,7 +79,7 @@ def _without_upsampling(model: CodecModel) -> list[Any]:
         replace(layer, kind="conv", weight=layer.weight[:, :, :1, :1], stride=1, padding=0)
         if layer.kind == "transposed"
         else layer
-        for layer in model.synthesis.layers
+        for layer in model.networks.synthesis.layers
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fsar_lab import entropy
 from fsar_lab.codec.integer_network import NetworkError
-from fsar_lab.codec.prior import LatentCoder, PriorTables, uniform_tables
+from fsar_lab.codec.prior import PriorTables, TableCoder, uniform_tables
 
 K, TABLES, RANK, GROUPS = 6, 5, 3, 2
 OFFSETS = ((0, -1, 0), (0, 0, -1))
@@ -41,7 +41,7 @@ def test_counts_follow_the_factors() -> None:
 def test_codes_with_the_tables_of_the_map() -> None:
     prior = make()
     indices = np.random.default_rng(1).integers(0, K, (35, GROUPS, 4, 5)).astype(np.uint16)
-    coder, encoder = LatentCoder(prior), entropy.Encoder(35)
+    coder, encoder = TableCoder(prior), entropy.Encoder(35)
     start = encoder.information()
     coder.push(encoder, indices)
     states = np.zeros((2, *indices.shape), np.int64)

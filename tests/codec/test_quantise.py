@@ -14,11 +14,11 @@ from torch import nn
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.fold import fold
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.codec.quantise import Activation, Options, Quantiser, prove
+from fsar_lab.codec.quantise import Activation, Options, Quantiser, prove, round_weights
 from fsar_lab.codec.quantise_model import quantise_search
 from fsar_lab.config.schema import GaussianConfig, UniformConfig
 from fsar_lab.errors import ExportError
-from fsar_lab.export import estimated_bits, export, float_bits, pixel_tables
+from fsar_lab.export import estimated_bits, export, float_bits, pixel_part
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.uniform import Uniform
@@ -30,18 +30,29 @@ SHAPES = [
     {"downsamples": 0},
     {"downsamples": 2, "groups": 1},
     {"width": 16, "groups": 4},
+    {"residual_blocks": 2, "long_skip": True},
+    {"pixel_shuffle": True},
+    {"downsamples": 2, "pixel_shuffle": True, "long_skip": True},
 ]
 
 
-def test_folded_chain_is_the_network(compressor: Compressor) -> None:
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"downsamples": 0}, {"residual_blocks": 3, "long_skip": True}, {"pixel_shuffle": True}],
+    ids=str,
+)
+def test_folded_chain_is_the_network(
+    shape: dict[str, int], made_compressor: Callable[..., Compressor]
+) -> None:
+    backbone = made_compressor(**shape).backbone
     for name, channels, side in (("analysis", 3, 16), ("synthesis", 8, 8)):
-        network = getattr(compressor.backbone, name)
+        network = getattr(backbone, name)
         x = torch.randn(2, channels, side, side)
         activations = [x]
         chain = fold(network)
         for layer in chain:
             out = layer(activations[-1], None if layer.skip is None else activations[layer.skip])
-            activations.append(out.relu() if layer.relu else out)
+            activations.append(layer.shuffled(out.relu() if layer.relu else out))
         assert torch.allclose(activations[-1], network(x), atol=1e-5)
 
 
@@ -55,6 +66,24 @@ def test_integer_model_is_close(
     codec = Codec(export(compressor, calibration, {}), threads=1)
     integer, exact = sum(estimated_bits(compressor, codec, images)), sum(float_bits(compressor, images))
     assert abs(integer / exact - 1) < 0.01
+    assert np.array_equal(codec.decode(codec.encode(images)), images)
+
+
+def test_shuffled_weights_share_a_unit_and_nothing_else(made_compressor: Callable[..., Compressor]) -> None:
+    """Four outputs become one channel, which has one scale."""
+    (layer,) = [
+        layer
+        for layer in fold(made_compressor(pixel_shuffle=True).backbone.synthesis)
+        if layer.kind == "shuffle"
+    ]
+    inputs = layer.weight.shape[1]
+    scale, power = np.linspace(0.01, 0.02, inputs), np.ones(inputs)
+    weights = round_weights(layer, scale, power, None, 10)
+    assert np.array_equal(weights.unit.reshape(-1, 4), np.repeat(weights.unit[::4, None], 4, 1))
+    real = layer.weight.numpy() * scale[None, :, None, None]
+    error = weights.values * weights.unit[:, None, None, None] - real
+    kept = np.abs(real) <= 511 * weights.unit[:, None, None, None]  # the others are clipped
+    assert (np.abs(error) <= 0.5001 * weights.unit[:, None, None, None])[kept].all() and kept.mean() > 0.99
 
 
 def test_outputs_are_close(compressor: Compressor, codec: Codec, made_images: Images) -> None:
@@ -100,11 +129,11 @@ def test_linear_mean_and_uniform_prior(
     integer, exact = sum(estimated_bits(compressor, codec, images)), sum(float_bits(compressor, images))
     assert abs(integer / exact - 1) < 0.01
     assert abs((parts.latents + parts.pixels) / integer - 1) < 0.01
-    assert pixel_tables(compressor.coder).weights.size == 0
+    assert pixel_part(compressor.coder).weights.size == 0
 
 
 def test_proof_refuses_an_overflowing_layer(compressor: Compressor, model: CodecModel) -> None:
-    layer = model.analysis.layers[1]
+    layer = model.networks.analysis.layers[1]
     channels = layer.weight.shape[1]
     source = Activation(torch.empty(0), torch.empty(0), np.ones(channels), np.full(channels, 4095), False)
     wide = replace(layer, weight=np.full_like(layer.weight, 32767))
@@ -148,3 +177,18 @@ def test_export_leaves_the_compressor_alone(
     export(compressor, calibration, {})
     assert compressor.training
     assert all(torch.equal(before[name], value) for name, value in compressor.state_dict().items())
+
+
+@pytest.mark.slow
+def test_the_standard_backbone_becomes_integers(
+    made_compressor: Callable[..., Compressor], made_images: Images
+) -> None:
+    """5.9 million parameters: 2,304 products a sum leave few activation levels, which must still be enough."""
+    compressor = made_compressor(width=256, groups=8, k=16, downsamples=2, residual_blocks=2)
+    compressor.prior = Uniform(UniformConfig(), 8, 16, 32)
+    images = made_images(8, 32, seed=5)
+    calibration = torch.from_numpy(made_images(16, 32, seed=3)).permute(0, 3, 1, 2)
+    codec = Codec(export(compressor, calibration, {}), threads=1)
+    assert np.array_equal(codec.decode(codec.encode(images)), images)
+    integer, exact = sum(estimated_bits(compressor, codec, images)), sum(float_bits(compressor, images))
+    assert abs(integer / exact - 1) < 0.02

@@ -27,28 +27,71 @@ OPTIONS = [(group, name) for group, names in options.groups().items() if group !
 BUDGETS = {"smoke": 2_000, "small": 200_000, "medium": 1_000_000, "paper": 50_000_000}
 
 
-# Each round composes one option of every group at once, until every option had its turn.
-GROUPS = {group: names for group, names in options.groups().items() if group not in ("local", "experiment")}
+# The parts of a model are composed one by one, with what each needs beside the defaults.
+MODEL = ("backbone", "quantizer", "prior", "coder")
+WIDE = ["quantizer.groups=2"]
+FOUR = ["backbone=shallow", "quantizer.groups=4", "quantizer.dim=16"]
+NO_NETWORKS = ["backbone=none", "quantizer=none", "prior=none"]
+NOTHING = [*NO_NETWORKS, "coder=context"]
+PIXELS_ALONE = [name for name in options.groups()["coder"] if name == "context" or "fsar_pixels" in name]
+NEEDS = {
+    "backbone=none": NOTHING,
+    "backbone=nods": WIDE,
+    "backbone=shallow": WIDE,
+    "backbone=shallow_ps": WIDE,
+    "backbone=shallow_r4": WIDE,
+    "backbone=shallow_r8": WIDE,
+    "backbone=shallow_skip": WIDE,
+    "backbone=standard": ["quantizer.groups=8", "prior=fsar_o1s"],
+    "quantizer=none": NOTHING,
+    "quantizer=entropy_bottleneck": ["prior=none"],
+    "quantizer=mcquic": ["prior=none", "backbone=shallow"],
+    "quantizer=gaussian": ["prior=none", "backbone=shallow", "coder=bits_back"],
+    "coder=bits_back": ["prior=none", "backbone=shallow", "quantizer=gaussian"],
+    "prior=none": NOTHING,
+    "prior=fsar_c": FOUR,
+    "prior=fsar_c2": FOUR,
+    "prior=fsar_c2lt": FOUR,
+    "prior=fsar_cl": FOUR,
+    "prior=fsar_clt": FOUR,
+    **{f"coder={name}": NO_NETWORKS for name in PIXELS_ALONE},
+}
+
+# Each round composes one option of every other group at once, until every option had its turn.
+GROUPS = {
+    group: names for group, names in options.groups().items() if group not in ("local", "experiment", *MODEL)
+}
 ROUNDS = [
     {group: names[turn % len(names)] for group, names in GROUPS.items()}
     for turn in range(max(map(len, GROUPS.values())))
 ]
 
 
+def base(group: str, option: str) -> type:
+    """The dataclass that an option's YAML file builds upon."""
+    name = (CONFIG_DIR / group / f"{option}.yaml").read_text().split("[base_")[1].split(",")[0]
+    return SCHEMAS[group][name]
+
+
 @pytest.mark.parametrize("chosen", ROUNDS, ids=lambda chosen: "-".join(chosen.values()))
 def test_every_option_composes(chosen: dict[str, str]) -> None:
-    fitting = ["quantizer.groups=2"] if chosen["backbone"] == "shallow" else []
-    config = compose([f"{group}={option}" for group, option in chosen.items()] + fitting)
+    config = compose([f"{group}={option}" for group, option in chosen.items()])
     assert config.trainer.train_images == BUDGETS[chosen["budget"]]
     assert config.trainer.accelerator == chosen["trainer"]
-    for group in ("backbone", "quantizer", "prior", "coder", "dataset", "optimizer", "schedule"):
-        base = (CONFIG_DIR / group / f"{chosen[group]}.yaml").read_text().split("[base_")[1].split(",")[0]
-        assert type(getattr(config, group)) is SCHEMAS[group][base]
+    for group in ("dataset", "optimizer", "schedule"):
+        assert type(getattr(config, group)) is base(group, chosen[group])
+
+
+@pytest.mark.parametrize(("group", "option"), [pair for pair in OPTIONS if pair[0] in MODEL])
+def test_every_part_of_a_model_composes(group: str, option: str) -> None:
+    chosen = f"{group}={option}"
+    config = compose([o for o in NEEDS.get(chosen, []) if not o.startswith(f"{group}=")] + [chosen])
+    assert type(getattr(config, group)) is base(group, option)
 
 
 def test_every_option_has_its_turn() -> None:
     turns = {pair for chosen in ROUNDS for pair in chosen.items()}
-    assert turns == {pair for pair in OPTIONS if pair[0] != "experiment"}
+    assert turns == {pair for pair in OPTIONS if pair[0] not in ("experiment", *MODEL)}
     files = {(file.parent.name, file.stem) for file in CONFIG_DIR.glob("*/*.yaml")}
     assert files - {("local", "default")} == set(OPTIONS)
 
@@ -93,8 +136,8 @@ def test_defaults() -> None:
     assert config.logger.mode == "offline"
 
 
-def test_cifar10_runs_differ_only_in_their_parts(experiments: dict[str, TrainConfig]) -> None:
-    runs = [experiments[f"cifar10_{name}"] for name in ("fsar", "uniform", "vqvae")]
+def test_the_coding_runs_differ_only_in_their_parts(experiments: dict[str, TrainConfig]) -> None:
+    runs = [experiments[f"coder_ar_c32_{name}"] for name in ("sthq_fsar_o2s_arid", "sthq", "vq")]
     assert {run.trainer.train_images for run in runs} == {300_000}
     assert {run.dataset.root for run in runs} == {runs[0].paths.data + "/cifar10"}
     same = ("backbone", "coder", "dataset", "optimizer", "schedule", "trainer", "callbacks")
@@ -104,7 +147,7 @@ def test_cifar10_runs_differ_only_in_their_parts(experiments: dict[str, TrainCon
 
 
 def test_overlays_apply_in_order_and_the_command_line_wins() -> None:
-    config = compose(["experiment=cifar10_fsar", "debug=one_batch", "budget=small"])
+    config = compose(["experiment=coder_ar_c32_sthq_fsar_o2s_arid", "debug=one_batch", "budget=small"])
     assert (config.trainer.train_images, config.trainer.validate_every) == (200_000, 1.0)
     config = compose(["trainer.train_images=999", "trainer.batch_size=32", "budget=small"])
     assert config.trainer.train_images == 999
@@ -112,7 +155,7 @@ def test_overlays_apply_in_order_and_the_command_line_wins() -> None:
 
 def test_the_budget_of_the_paper_brings_its_recipe() -> None:
     """METHOD 7: batch, learning rate and schedule; each can still be set."""
-    config = compose(["experiment=cifar10_uniform", "trainer=gpu", "budget=paper"])
+    config = compose(["experiment=coder_ar_c32_sthq", "trainer=gpu", "budget=paper"])
     assert (config.trainer.batch_size, config.optimizer.lr) == (1000, 1e-3)
     assert isinstance(config.schedule, ConstantConfig)
     config = compose(

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.integer_network import CodeSearch, CodeTable, IntegerNetwork, Layer
+from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.networks import Networks
 from fsar_lab.codec.prior import PriorTables
-from fsar_lab.tables.pixels import CDF_TOTAL, FINE, LOGITS, LUT_UNITS, REACH, PixelTables, linear_ar
+from fsar_lab.tables.pixels import CDF_TOTAL, FINE, LOGITS, LUT_UNITS, REACH, linear_ar
 
 FOLDER = Path(__file__).parent
 MODEL = "made.fsarm"
@@ -133,8 +135,9 @@ def model() -> CodecModel:
     )
     taps = tuple(((0, 0, -1), (0, -1, 0), (0, -1, -1)) for _ in range(3))
     weight, bias = linear_ar(taps, np.tile([0.75, 0.75, -0.5], (3, 1)), np.full(3, -0.5))
-    pixels = PixelTables(*curves(), taps, weight, bias)
-    return CodecModel(analysis, search, table, synthesis, prior, pixels, {"name": "made for golden files"})
+    pixels = MeanScaleTables(*curves(), taps, weight, bias)
+    networks = Networks(analysis, search, table, synthesis)
+    return CodecModel(networks, prior, pixels, {"name": "made for golden files"})
 
 
 def main() -> None:

@@ -4,17 +4,22 @@ import pytest
 import torch
 from torch import nn
 
+from fsar_lab.config import options
+from fsar_lab.config.compose import compose
 from fsar_lab.config.schema import ShallowConfig
-from fsar_lab.models.backbones.shallow import ResidualBlock, Shallow
+from fsar_lab.models.backbones.shallow import LongSkip, ResidualBlock, Shallow
 
-# METHOD 1.2: width, downsamples, residual blocks, encoder parameters, decoder parameters.
+# METHOD 1.2: latent's channels and side for 32x32 pixels, encoder parameters, decoder parameters.
 FAMILY = {
-    "shallow": (64, 1, 1, 48_576, 111_494),
-    "shallow_c32": (32, 1, 1, 13_024, 28_102),
-    "shallow_c32_r4": (32, 1, 4, 44_128, 59_206),
-    "shallow_r8": (64, 1, 8, 337_088, 400_006),
-    "nods": (64, 0, 2, 86_912, 87_046),
-    "normal": (256, 2, 2, 2_440_448, 3_478_534),
+    "shallow": (64, 16, 48_576, 111_494),
+    "shallow_c32": (32, 16, 13_024, 28_102),
+    "shallow_c32_r4": (32, 16, 44_128, 59_206),
+    "shallow_r4": (64, 16, 172_224, 235_142),
+    "shallow_skip": (64, 16, 172_224, 235_142),
+    "shallow_r8": (64, 16, 337_088, 400_006),
+    "shallow_ps": (64, 16, 48_576, 193_670),
+    "nods": (64, 32, 86_912, 87_046),
+    "standard": (256, 8, 2_440_448, 3_478_534),
 }
 
 
@@ -22,15 +27,22 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
+def test_the_family_is_complete() -> None:
+    assert set(options.groups()["backbone"]) - {"none"} == set(FAMILY)
+
+
 @pytest.mark.parametrize("name", FAMILY)
-def test_parameter_counts_are_those_of_the_method(name: str) -> None:
-    width, downsamples, residual_blocks, encoder, decoder = FAMILY[name]
+def test_parameter_counts_and_latents_are_those_of_the_method(name: str) -> None:
+    channels, side, encoder, decoder = FAMILY[name]
+    # Bits per latent do not matter here: one codebook is as wide as the network.
+    config = compose([f"backbone={name}", f"quantizer.dim={channels}"])
     with torch.device("meta"):  # counting needs no numbers
-        backbone = Shallow(
-            ShallowConfig(width=width, downsamples=downsamples, residual_blocks=residual_blocks)
-        )
+        backbone = Shallow(config.backbone)
+        y = backbone.analysis(torch.empty(1, 3, 32, 32))
+        theta = backbone.synthesis(y)
     assert (count(backbone.analysis), count(backbone.synthesis)) == (encoder, decoder)
     assert count(backbone) == encoder + decoder
+    assert y.shape == (1, channels, side, side) and theta.shape == (1, 6, 32, 32)
 
 
 @pytest.mark.parametrize("downsamples", [0, 1, 2, 3])
@@ -73,3 +85,30 @@ def test_no_rectifier_before_the_last_analysis_convolution() -> None:
     kinds = [type(layer).__name__ for layer in backbone.synthesis]
     assert kinds == ["Conv2d", "BatchNorm2d", *2 * ["ConvTranspose2d", "BatchNorm2d", "ReLU"], "Conv2d"]
     assert backbone.head is backbone.synthesis[-1]
+
+
+def test_the_long_skip_goes_around_all_blocks() -> None:
+    torch.manual_seed(1)
+    skip = LongSkip(4, 3)
+    x = torch.randn(2, 4, 5, 5)
+    rectified = inner = x.clamp_min(0)
+    for block in skip.blocks:
+        inner = block(inner)
+    torch.testing.assert_close(skip(x), rectified + inner)
+    backbone = Shallow(ShallowConfig(width=4, residual_blocks=3, long_skip=True))
+    for network in (backbone.analysis, backbone.synthesis):
+        assert [type(layer).__name__ for layer in network].count("LongSkip") == 1
+        assert not any(isinstance(layer, ResidualBlock) for layer in network)
+
+
+def test_pixel_shuffle_enlarges_by_four_channels_for_each() -> None:
+    """METHOD 1.2: Conv 3x3 ch -> 4 ch with bias, PixelShuffle 2, BN, ReLU."""
+    backbone = Shallow(ShallowConfig(width=4, downsamples=2, residual_blocks=0, pixel_shuffle=True))
+    up = ["Conv2d", "PixelShuffle", "BatchNorm2d", "ReLU"]
+    assert [type(layer).__name__ for layer in backbone.synthesis] == [
+        "Conv2d", "BatchNorm2d", *up, *up, "Conv2d"
+    ]  # fmt: skip
+    convolution = backbone.synthesis[2]
+    assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+    assert convolution.weight.shape == (16, 4, 3, 3)
+    assert backbone.synthesis(torch.rand(1, 4, 3, 5)).shape == (1, 6, 12, 20)

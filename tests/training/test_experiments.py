@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fsar_lab import run_files
+from fsar_lab.codec.model import CodecModel
 from fsar_lab.config.app import split_run
 from fsar_lab.config.compose import compose
 from fsar_lab.data.fake import Fake
@@ -171,6 +172,34 @@ def test_overfitting_one_batch_lowers_its_loss(tiny: list[str], tmp_path: Path) 
     loss = column(tmp_path / "run", "train/bpd_estimated")
     assert len(loss) >= 8
     assert loss[-1] < loss[0] - 0.05
+
+
+@pytest.mark.parametrize("prior", ["maskconv3x3", "checkerboard5x5"])
+def test_convolution_priors(tiny: list[str], tmp_path: Path, prior: str) -> None:
+    parts = [f"prior={prior}", "quantizer.groups=2", "quantizer.dim=4"]
+    result = run(tiny, parts, tmp_path / "run")
+    check(result)
+    facts = CodecModel.load(tmp_path / "run" / run_files.CODEC).facts
+    assert facts["architecture"]["prior"] == "Convolution"
+    assert abs(facts["validation"]["latent_table_loss_percent"]) < 0.5
+    # 16 symbols: less than the uniform prior's 4 bits, which is what the untrained one begins with
+    assert result["bpd_latents"] < 0.97 * 2 * 64 * 4 / (3 * 256)
+
+
+QUANTIZERS = {
+    "sqvae": ["anneal=exp50", "prior=fsar_o1s"],
+    "vqvae_ema": ["prior=uniform"],
+    "entropy_bottleneck": ["prior=none", "quantizer.groups=8", "~quantizer.dim"],
+}
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_quantizers(tiny: list[str], tmp_path: Path, name: str) -> None:
+    settings = [*QUANTIZERS[name], f"quantizer={name}", "trainer.train_images=160", "coder=gaussian"]
+    settings += ["~coder.fit_images", "callbacks.coding_speed.enabled=false"]
+    result = run(tiny, settings, tmp_path / "run")
+    check(result, tolerance=0.02)  # 20 steps, as below
+    assert result["parameters"].keys() >= {"backbone", "quantizer"}
 
 
 @pytest.mark.slow

@@ -28,6 +28,19 @@ def shift(x: Tensor, offset: Offset) -> Tensor:
     return out
 
 
+def cost_of(symbols: Tensor, table: Tensor, rows: Tensor, selection: Tensor | None) -> Tensor:
+    """Nats of int64 symbols [M], each under one of the log-probabilities [U, K], row rows [M].
+
+    A relaxed selection [M, K] gets the gradient that s = onehot + g - sg(g) has in -sum_k s_k ln p_k
+    (METHOD 3); the value is that of the symbols.
+    """
+    cost = -table.flatten()[rows * table.shape[1] + symbols]
+    if selection is not None:
+        relaxed = (selection * table.detach()[rows]).sum(1)
+        cost = cost - (relaxed - relaxed.detach())
+    return cost
+
+
 class FSAR(nn.Module):
     """p(k | states of o causal neighbours), one network per group (METHOD 4.2).
 
@@ -37,10 +50,17 @@ class FSAR(nn.Module):
     Args:
         config: offsets, width and which gradients are cut.
         groups: G. codebook_size: K. dim: D.
+
+    Attributes:
+        trains_codebooks: a detached context still has its gradient to the codebooks, not through a
+            quantizer: for codebooks that are the prior's own.
     """
+
+    trains_codebooks = False
 
     def __init__(self, config: FSARConfig, groups: int, codebook_size: int, dim: int) -> None:
         super().__init__()
+        self.config = config
         self.groups, self.codebook_size, self.dim = groups, codebook_size, dim
         self.offsets: tuple[Offset, ...] = tuple((o[0], o[1], o[2]) for o in config.offsets)
         self.detach_context, self.detach_posterior = config.detach_context, config.detach_posterior
@@ -71,6 +91,10 @@ class FSAR(nn.Module):
         result: Tensor = self.networks[group](torch.cat(inputs, 1))
         return result
 
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """ln p of [M, K] logits: what is trained, and what the tables are made from."""
+        return torch.log_softmax(logits, -1)
+
     def _by_state(
         self, indices: Tensor, group: int, codebooks: Tensor, where: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -82,7 +106,7 @@ class FSAR(nn.Module):
         states = states[where]
         if states.is_cuda:  # finding the distinct contexts would wait for the device; evaluate all
             rows = torch.arange(len(states), device=states.device)
-            return torch.log_softmax(self.logits(states, group, codebooks), -1), rows
+            return self.log_probabilities(self.logits(states, group, codebooks)), rows
         radix = self.codebook_size + 1
         code = torch.zeros_like(states[:, 0])
         for column in states.unbind(1):
@@ -90,14 +114,14 @@ class FSAR(nn.Module):
         distinct, rows = torch.unique(code, return_inverse=True)
         powers = [radix**i for i in reversed(range(len(self.offsets)))]
         states = torch.stack([distinct // p % radix for p in powers], 1)
-        return torch.log_softmax(self.logits(states, group, codebooks), -1), rows
+        return self.log_probabilities(self.logits(states, group, codebooks)), rows
 
     def _by_vector(self, samples: Tensor, group: int, where: Tensor) -> tuple[Tensor, Tensor]:
         """The same with gradient to the neighbours' vectors [N, G, D, h, w], one row per position."""
         vectors = torch.cat([shift(samples, offset)[:, group] for offset in self.offsets], 1)
         inputs = vectors.permute(0, 2, 3, 1).reshape(-1, vectors.shape[1])[where]
         rows = torch.arange(len(inputs), device=inputs.device)
-        return torch.log_softmax(self.networks[group](inputs), -1), rows
+        return self.log_probabilities(self.networks[group](inputs)), rows
 
     def _positions(self, count: int, device: torch.device) -> Tensor:
         """Positions, of `count`, whose rate is evaluated: a fresh random share in training, else all."""
@@ -116,14 +140,15 @@ class FSAR(nn.Module):
         for group in range(self.groups):
             where = self._positions(n * h * w, quantized.indices.device)
             if self.detach_context:
-                table, rows = self._by_state(quantized.indices, group, codebooks.detach(), where)
+                vectors = codebooks if self.trains_codebooks else codebooks.detach()
+                table, rows = self._by_state(quantized.indices, group, vectors, where)
             else:
                 table, rows = self._by_vector(quantized.samples, group, where)
             symbols = quantized.indices[:, group].flatten()[where]
-            cost = -table.flatten()[rows * self.codebook_size + symbols]
+            selection = None
             if quantized.selection is not None and not self.detach_posterior:
-                relaxed = (quantized.selection[group][where] * table.detach()[rows]).sum(1)
-                cost = cost - (relaxed - relaxed.detach())  # zero in value: carries the rate to the posterior
+                selection = quantized.selection[group][where]
+            cost = cost_of(symbols, table, rows, selection)
             if len(where) != n * h * w:
                 full = cost.new_zeros(n * h * w)
                 cost = full.index_add(0, where, cost * (n * h * w / len(where)))

@@ -24,6 +24,10 @@ class Quantized:
         loss: nats summed over everything, the quantizer's own terms (commitment and the like).
         loss_per_element: a further term that is a mean over elements, not to be divided by the
             number of sub-pixels (VQ-VAE's losses, METHOD 3).
+        nats: cost of each symbol under the quantizer's own density (prior=none), shaped as `indices`.
+        hard: float [N, G*D, h, w], codebook vectors whose distortion is mixed in, or None.
+        soft_share: share of the distortion that `vectors` keep beside `hard`.
+        rate_is_fixed: no gradient of the rate is wanted, neither here nor in the prior.
     """
 
     indices: Tensor
@@ -32,6 +36,15 @@ class Quantized:
     selection: Tensor | None
     loss: Tensor
     loss_per_element: Tensor
+    nats: Tensor | None = None
+    hard: Tensor | None = None
+    soft_share: float = 1.0
+    rate_is_fixed: bool = False
+
+
+def without_gradient(x: Tensor) -> Tensor:
+    """x with gradients of zero: unlike detach(), which leaves parameters without any, and DDP waiting."""
+    return x.detach() + 0.0 * x
 
 
 class VectorQuantizer(nn.Module):
@@ -39,17 +52,18 @@ class VectorQuantizer(nn.Module):
 
     Args:
         config: sizes and the restart rule.
-        init_range: codebook entries start uniform in [-init_range, init_range].
+        init_range: codebook entries start uniform in [-init_range, init_range]; None is 1 / K.
     """
 
     usage: Tensor
 
-    def __init__(self, config: VectorQuantizerConfig, init_range: float) -> None:
+    def __init__(self, config: VectorQuantizerConfig, init_range: float | None) -> None:
         super().__init__()
         self.groups, self.codebook_size, self.dim = config.groups, config.codebook_size, config.dim
         self.restart = config.restart
         shape = (self.groups, self.codebook_size, self.dim)
-        self.codebooks = nn.Parameter(torch.empty(shape).uniform_(-init_range, init_range))
+        reach = 1.0 / self.codebook_size if init_range is None else init_range
+        self.codebooks = nn.Parameter(torch.empty(shape).uniform_(-reach, reach))
         self.register_buffer("usage", torch.zeros(self.groups, self.codebook_size), persistent=False)
 
     def rows(self, y: Tensor) -> Tensor:
@@ -71,6 +85,13 @@ class VectorQuantizer(nn.Module):
         half = (0.5 * scale) * self.codebooks.square().sum(-1).unsqueeze(1)
         return torch.baddbmm(half, rows, self.codebooks.transpose(1, 2), beta=-1.0, alpha=scale)
 
+    def nearest(self, rows: Tensor, log_weights: Tensor | None) -> Tensor:
+        """Codes of [G, M, D] rows that maximise -d / 2 plus the log weights, if any: int64 [G, M]."""
+        affinity = self.affinity(rows)
+        if log_weights is not None:
+            affinity = affinity + log_weights.unsqueeze(1)
+        return affinity.argmax(-1)
+
     def gather(self, indices: Tensor) -> Tensor:
         """Codebook vectors of int64 [G, M] -> [G, M, D], with gradient to the codebooks."""
         base = torch.arange(self.groups, device=indices.device).unsqueeze(1) * self.codebook_size
@@ -81,17 +102,21 @@ class VectorQuantizer(nn.Module):
         n, _, h, w = like.shape
         return indices.view(self.groups, n, h, w).transpose(0, 1)
 
+    def index_rows(self, indices: Tensor) -> Tensor:
+        """[N, G, h, w] -> [G, N*h*w]."""
+        return indices.transpose(0, 1).reshape(self.groups, -1)
+
     @torch.no_grad()
     def lookup(self, indices: Tensor) -> Tensor:
         """Indices [N, G, h, w] -> codebook vectors [N, G*D, h, w]."""
         n, _, h, w = indices.shape
-        vectors = self.gather(indices.transpose(0, 1).reshape(self.groups, -1))
+        vectors = self.gather(self.index_rows(indices))
         return vectors.view(self.groups, n, h, w, self.dim).permute(1, 0, 4, 2, 3).reshape(n, -1, h, w)
 
     @torch.no_grad()
     def count_usage(self, indices: Tensor) -> None:
         """Add the codes of one batch [N, G, h, w] to the usage since the last restart."""
-        flat = indices.transpose(0, 1).reshape(self.groups, -1)
+        flat = self.index_rows(indices)
         self.usage.scatter_add_(1, flat, torch.ones_like(flat, dtype=self.usage.dtype))
 
     @torch.no_grad()
@@ -111,6 +136,14 @@ class VectorQuantizer(nn.Module):
         self.codebooks.data.copy_(torch.where(dead.unsqueeze(-1), fresh, self.codebooks.data))
         self.usage.zero_()
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, G*D, h, w]."""
+    def posterior_variance(self) -> float:
+        """sigma^2 of softmax(-d / 2 sigma^2), the posterior that `log_weights` are added to."""
+        return 1.0
+
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """Quantize y [N, G*D, h, w].
+
+        log_weights, float [G, K], is added to log-softmax(-d / 2 sigma^2): the choice that a prior which
+        drops states prefers (METHOD 5).
+        """
         raise NotImplementedError

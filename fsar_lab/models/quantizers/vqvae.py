@@ -19,10 +19,10 @@ class VQVAE(VectorQuantizer):
         self.codebook_weight = config.codebook_weight
         self.commitment_weight = config.commitment_weight
 
-    def forward(self, y: Tensor) -> Quantized:
-        """Quantize y [N, G*D, h, w]."""
+    def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
+        """Quantize y [N, G*D, h, w], see the base class."""
         rows = self.rows(y)
-        indices = self.affinity(rows.detach()).argmax(-1)
+        indices = self.nearest(rows.detach(), log_weights)
         hard = self.gather(indices)
         codebook = (rows.detach() - hard).square().mean()
         commitment = (rows - hard.detach()).square().mean()
