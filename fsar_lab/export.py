@@ -44,15 +44,18 @@ from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
+from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
 from fsar_lab.tables import latents, pixels
 from fsar_lab.tables.compact import compact_tables
 from fsar_lab.tables.convolution import convolution_prior
+from fsar_lab.tables.normalise import normalise
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
 MERGE_LOSS_PPM = (
     5000  # of the latents' entropy, what merging contexts may lose before the tables are fitted anew
 )
+MAX_BITS = 16  # of a table
 FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
 T = TypeVar("T")
 
@@ -160,6 +163,8 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
     if isinstance(model.prior, Convolution):
         return convolution_prior(model.prior, model.quantizer.codebooks)
     groups, size = model.quantizer.groups, model.quantizer.codebook_size
+    if isinstance(model.quantizer, EntropyBottleneck):
+        return own_tables(model.quantizer, indices)
     offsets = model.prior.offsets
     if isinstance(model.prior, FSAR):
         counts = latents.fsar_counts(model.prior, model.quantizer.codebooks)
@@ -172,6 +177,19 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
             f"{type(model.prior).__name__} has contexts but no tables yet; use an fsar or uniform prior"
         )
     return uniform_tables(groups, size, latents.BITS)
+
+
+def own_tables(quantizer: EntropyBottleneck, indices: NDArray[np.int64]) -> PriorPart:
+    """Static tables of the channels, from their densities and from indices int64 [n, G, h, w].
+
+    Most channels hardly ever leave their mode: with 14 bits the other symbols' floor would cost 0.006 bit a
+    latent, of which there are several for each sub-pixel.
+    """
+    counts = normalise(quantizer.probabilities().detach().double().numpy(), MAX_BITS)
+    contexts = latents.contexts_of(indices, (), quantizer.codebook_size)
+    compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
+    by_group = compact.context_map.reshape(-1, 1)
+    return PriorTables(compact.features, compact.basis, compact.bias, by_group, MAX_BITS, ())
 
 
 def pixel_part(coder: Gaussian) -> PixelPart:
@@ -190,10 +208,15 @@ def pixel_part(coder: Gaussian) -> PixelPart:
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
-    prior, quantizer = copy.deepcopy(compressor.prior).eval(), compressor.quantizer
+    prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
+    if prior is not None:
+        prior.eval()
     device, total = quantizer.codebooks.device, 0.0
     for start in range(0, len(indices), 64):
         symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)
+        if prior is None:
+            total += float(quantizer.symbol_nats(symbols).double().sum()) / math.log(2)
+            continue
         vectors = quantizer.lookup(symbols)
         n, groups, h, w = symbols.shape
         zero = vectors.new_zeros(())

@@ -119,6 +119,16 @@ class EntropyBottleneckConfig(VectorQuantizerConfig):
 
 
 @dataclass
+class McQuicConfig:
+    """Residual codebooks at several resolutions, each half as high and wide as the one before."""
+
+    _target_: str = "fsar_lab.models.quantizers.mcquic.McQuic"
+    groups: int = 2
+    dim: int = 32  # length of a codebook vector; groups * dim must equal the backbone's width
+    codebook_sizes: list[int] = field(default_factory=lambda: [8192, 2048, 512])  # finest level first
+
+
+@dataclass
 class GaussianLatentsConfig:
     """Real-valued latents with a Gaussian posterior and a standard normal prior, for bits-back coding."""
 
@@ -181,9 +191,7 @@ class CatReduceConfig(FSARConfig):
     """Finite-state prior with a learned number of states, METHOD 5."""
 
     _target_: str = "fsar_lab.models.priors.catreduce.CatReduce"
-    alpha_mode: str = (
-        "fixed"  # fixed: alpha_max | annealed: from alpha_min to alpha_max | trained: between them
-    )
+    alpha_mode: str = "fixed"  # fixed (alpha_max) | annealed (from alpha_min to alpha_max) | trained
     alpha_min: float = 1.1
     alpha_max: float = 1.5
     half_life: float = 0.2  # share of the training in which an annealed alpha gets half way to alpha_max
@@ -392,9 +400,8 @@ class StartConfig:
 
     run: str | None = None  # run directory; null: everything begins untrained
     load: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
-    freeze: list[str] = field(
-        default_factory=lambda: ["backbone", "quantizer", "coder"]
-    )  # of those: not trained
+    # Which of those are not trained.
+    freeze: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
 
 
 # --- logging and callbacks -------------------------------------------------------------------

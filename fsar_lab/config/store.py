@@ -16,6 +16,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "vqvae_ema": schema.VQVAEEMAConfig,
         "entropy_bottleneck": schema.EntropyBottleneckConfig,
         "gaussian": schema.GaussianLatentsConfig,
+        "mcquic": schema.McQuicConfig,
     },
     "anneal": {"anneal": schema.AnnealConfig},
     "prior": {

@@ -13,6 +13,8 @@ from fsar_lab.config.values import check_values
 from fsar_lab.data import places
 from fsar_lab.errors import ConfigError, DataError
 
+# Quantizers that know what their symbols cost.
+OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
 MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
@@ -70,7 +72,7 @@ def _parts(config: TrainConfig) -> Iterator[str]:
         config.coder, schema.BitsBackConfig
     ):
         yield from _bits_back(config)
-    elif isinstance(config.quantizer, schema.EntropyBottleneckConfig):
+    elif isinstance(config.quantizer, OWN_DENSITY):
         if not _absent(config.prior):
             yield "prior: the quantizer has a density of its own -> prior=none"
     elif not _absent(config.quantizer) and _absent(config.prior):
@@ -109,7 +111,9 @@ def _absent(part: object) -> bool:
 def _width(config: TrainConfig) -> Iterator[str]:
     if isinstance(config.quantizer, schema.GaussianLatentsConfig) and not _absent(config.backbone):
         yield from _means_and_variances(config.backbone.width, config.quantizer.channels)
-    if _absent(config.backbone) or not isinstance(config.quantizer, schema.VectorQuantizerConfig):
+    if _absent(config.backbone) or not isinstance(
+        config.quantizer, schema.VectorQuantizerConfig | schema.McQuicConfig
+    ):
         return
     width, groups, dim = config.backbone.width, config.quantizer.groups, config.quantizer.dim
     if groups * dim == width:
@@ -139,13 +143,20 @@ def _means_and_variances(width: int, channels: int) -> Iterator[str]:
 def _side(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone):
         return
-    side, factor = image_side(config.dataset), 2**config.backbone.downsamples
+    side, halvings = image_side(config.dataset), config.backbone.downsamples
+    levels = len(config.quantizer.codebook_sizes) if isinstance(config.quantizer, schema.McQuicConfig) else 0
+    factor = 2 ** (halvings + levels)
     if side % factor:
         key = "dataset.tile" if isinstance(config.dataset, schema.PhotosConfig) else "dataset.side"
         fitting = max(factor, side - side % factor)
+        halved, fewer = f"backbone.downsamples={halvings} times", "downsamples"
+        if levels:
+            halved = (
+                f"{halvings + levels} times (backbone.downsamples={halvings}, {levels} levels of codebooks)"
+            )
+            fewer = "quantizer.codebook_sizes"
         yield (
-            f"{key}: images of {side}x{side} cannot be halved backbone.downsamples="
-            f"{config.backbone.downsamples} times -> {key}={fitting}, or fewer downsamples"
+            f"{key}: images of {side}x{side} cannot be halved {halved} -> {key}={fitting}, or fewer {fewer}"
         )
 
 
@@ -157,7 +168,7 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
-    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig | schema.McQuicConfig):
         return  # said above
     groups = config.quantizer.groups
     for offset in offsets:

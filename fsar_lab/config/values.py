@@ -15,6 +15,7 @@ from fsar_lab.config import schema
 Rule = Callable[[Any], str | None]
 
 MAX_CODEBOOK_SIZE = 65536  # indices are stored as unsigned 16-bit integers
+MAX_STATIC_SIZE = 32768  # the entropy coder's tables of 2^16 counts have one at least for each symbol
 MAX_SCALES = 256  # scale indices are stored as bytes
 
 
@@ -67,6 +68,16 @@ def each(rule: Rule, count: int | None = None) -> Rule:
         return next((f"each element {wrong}" for value in values if (wrong := rule(value))), None)
 
     return check
+
+
+def between_elements(low: int, high: int) -> Rule:
+    """The list must have `low` to `high` elements."""
+    return lambda values: None if low <= len(values) <= high else f"must have {low} to {high} elements"
+
+
+def both(first: Rule, second: Rule) -> Rule:
+    """The value must obey two rules; the second is asked only if the first is content."""
+    return lambda value: first(value) or second(value)
 
 
 def one_of(*names: str) -> Rule:
@@ -139,6 +150,11 @@ RULES: dict[type, dict[str, Rule]] = {
         "channels": at_least(1),
         "limit": positive,
         "num_scales": between(2, MAX_SCALES),
+    },
+    schema.McQuicConfig: {
+        "groups": at_least(1),
+        "dim": at_least(1),
+        "codebook_sizes": both(between_elements(1, 4), each(between(2, MAX_STATIC_SIZE))),
     },
     schema.AnnealConfig: {
         "shape": one_of("constant", "exponential", "linear", "step"),

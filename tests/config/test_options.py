@@ -43,6 +43,7 @@ NEEDS = {
     "backbone=standard": ["quantizer.groups=8", "prior=fsar_o1s"],
     "quantizer=none": NOTHING,
     "quantizer=entropy_bottleneck": ["prior=none"],
+    "quantizer=mcquic": ["prior=none", "backbone=shallow"],
     "quantizer=gaussian": ["prior=none", "backbone=shallow", "coder=bits_back"],
     "coder=bits_back": ["prior=none", "backbone=shallow", "quantizer=gaussian"],
     "prior=none": NOTHING,

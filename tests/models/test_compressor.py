@@ -104,6 +104,36 @@ def test_latent_terms_are_divided_by_the_sub_pixels_of_an_image(quantizer: str) 
     assert whole.latent_nats.shape == whole.indices.shape == (3, 2, 8, 8)
 
 
+def test_hard_codes_share_the_distortion() -> None:
+    """METHOD 3, softvq-gapcontrol: distortion = share * soft + (1 - share) * hard, a second pass."""
+    model, x = make("quantizer=softvq_gapcontrol", "prior=uniform"), images()
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.eval()  # so that passes can be repeated
+    model.on_step(700, 1000)
+    torch.manual_seed(1)
+    output = model(x)
+    torch.manual_seed(1)
+    quantized = model.quantizer(model.backbone.analysis(model.centred(x)))
+    soft, hard = (
+        model.coder.nats(model.backbone.synthesis(z), x).mean() for z in (quantized.vectors, quantized.hard)
+    )
+    assert quantized.soft_share == pytest.approx(0.5) and abs(soft - hard) > 1e-4
+    latent = (output.latent_nats.sum() + quantized.loss) / x.numel()
+    torch.testing.assert_close(output.loss, 0.5 * soft + 0.5 * hard + latent, rtol=1e-5, atol=0)
+    torch.testing.assert_close(output.pixel_nats.mean(), soft, rtol=1e-5, atol=0)
+
+
+def test_e_steps_leave_the_prior_out_and_m_steps_the_encoder() -> None:
+    for step, silent in ((0, "prior"), (1, "analysis")):
+        model = make("quantizer=v2dvq_em")
+        model.initialise(images())
+        model.on_step(step, 10)
+        loss = model(images()).loss
+        assert reached(model, loss) == {part for part in PARTS if part != silent}
+        assert all(p.grad is not None for p in model.parameters())  # zeros: DDP waits for every one
+
+
 def test_networks_see_images_between_minus_one_half_and_one_half() -> None:
     levels = torch.tensor([0, 51, 255], dtype=torch.uint8)
     torch.testing.assert_close(Compressor.centred(levels), torch.tensor([-0.5, -0.3, 0.5]))
