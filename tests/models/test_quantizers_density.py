@@ -1,4 +1,4 @@
-"""The quantizer that owns the density of its symbols: the entropy bottleneck."""
+"""The entropy bottleneck, a quantizer that owns the density of its latents."""
 
 from __future__ import annotations
 
