@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from fsar_lab.codec import kinds, tensor_file
-from fsar_lab.codec.bits_back import CHAIN, ChainCoder, check_chained
+from fsar_lab.codec import bits_back, kinds, tensor_file
 from fsar_lab.codec.fields import damaged, deflate, integer, member
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.mean_scale import MeanScaleTables
@@ -63,7 +62,7 @@ class CodecModel:
     @property
     def lanes(self) -> int:
         """Tiles of a group."""
-        return CHAIN if self.chained else LANES
+        return bits_back.CHAIN if self.chained else LANES
 
     def check(self) -> None:
         """Raise NetworkError unless every part is exact and they fit each other."""
@@ -79,14 +78,14 @@ class CodecModel:
             raise NetworkError("codeword search, code table and prior disagree on groups or codebook size")
         self.pixels.check(self.networks.synthesis.layers[-1])
         if self.chained:
-            check_chained(self.prior, self.pixels)
+            bits_back.check_chained(self.prior, self.pixels)
 
-    def make_chain_coder(self) -> ChainCoder | None:
+    def make_chain_coder(self) -> bits_back.ChainCoder | None:
         """The coder of bits-back coding, if that is how tiles are coded."""
         if self.networks is None or not isinstance(self.networks.search, Posterior):
             return None
         assert isinstance(self.prior, PriorTables) and isinstance(self.pixels, MeanScaleTables)
-        return ChainCoder(self.networks.search, self.prior, self.pixels, self.factor)
+        return bits_back.ChainCoder(self.networks.search, self.prior, self.pixels, self.factor)
 
     def with_uniform_prior(self) -> CodecModel:
         """The sibling that codes the same indices with log2 K bits each; for models with a prior."""
