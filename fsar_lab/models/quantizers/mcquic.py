@@ -18,7 +18,7 @@ class MultiCodebook(nn.Module):
 
     Logits are -|z - E_k|^2 / sqrt(K) * t with one trained t for each codebook (METHOD 3, row McQuic), which
     starts at sqrt(K): with 1, samples are all but uniform at first, and what is trained is not what is coded.
-    In training the selected code is a Gumbel-softmax sample made hard, whose gradient is that of the soft one:
+    In training the code is a Gumbel-softmax sample made hard, whose gradient is that of the soft one:
     it reaches z, t and all of E; the selected E_k gets the gradient of what is made of it, too. Evaluation
     and coding take the nearest codeword.
 
