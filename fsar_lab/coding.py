@@ -23,6 +23,7 @@ from fsar_lab.models.compressor import Compressor
 
 Images = NDArray[np.uint8]
 Say = Callable[[str], None]
+SINGLE_IMAGES = 32  # that are coded by themselves where that costs more
 
 
 def to_array(source: ImageSource) -> Images:
@@ -55,13 +56,16 @@ def code(
     say("decoding them in a separate process")
     decode_elsewhere(codec_path, encoded.data, images)
     figures = _parts(encoded)
+    if codec.model.chained:
+        figures |= _chain(codec, encoded, images)
     say("estimates")
     figures |= _estimates(compressor, codec, images)
     if config.coding_speed.enabled:
         say("coding speed")
         figures |= measure_in_new_process(codec_path, images, config.coding_speed)
     figures["siblings"] = []
-    if config.coding.siblings and codec.model.prior and not codec.model.prior.uniform:
+    prior = codec.model.prior
+    if config.coding.siblings and prior and not prior.uniform and not codec.model.chained:
         say("the same latents with the uniform prior")
         figures["siblings"].append(_uniform_sibling(codec, images))
     figures["baselines"] = []
@@ -111,6 +115,17 @@ def _parts(encoded: Encoded) -> dict[str, Any]:
         "bpd_latents": encoded.latents / encoded.samples,
         "bpd_pixels": encoded.pixels / encoded.samples,
         "bpd_overhead": encoded.overhead / encoded.samples,
+    }
+
+
+def _chain(codec: Codec, encoded: Encoded, images: Images) -> dict[str, float]:
+    """What the first bits of bits-back coding weigh: in this chain, and if every image began a chain."""
+    alone = images[:SINGLE_IMAGES]
+    single = sum(len(codec.encode(image[None])) for image in alone)
+    return {
+        "bits_initial": encoded.initial,
+        "bpd_initial": encoded.initial / encoded.samples,
+        "bpd_single_image": 8 * single / alone.size,
     }
 
 

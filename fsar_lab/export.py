@@ -23,8 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fsar_lab.codec.bits_back import sample
 from fsar_lab.codec.codec import Codec
-from fsar_lab.codec.engine_torch import Analysis
+from fsar_lab.codec.engine_torch import Analysis, Network
+from fsar_lab.codec.engines import posterior_pairs
 from fsar_lab.codec.estimate import pixel_bits
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
 from fsar_lab.codec.mean_scale import MeanScaleTables
@@ -34,6 +36,7 @@ from fsar_lab.codec.parts import PixelPart, PriorPart
 from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables, uniform_tables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
+from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
@@ -41,14 +44,18 @@ from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
+from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
+from fsar_lab.models.quantizers.gaussian import GaussianLatents
 from fsar_lab.tables import latents, pixels
 from fsar_lab.tables.compact import compact_tables
 from fsar_lab.tables.convolution import convolution_prior
+from fsar_lab.tables.normalise import normalise
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
 MERGE_LOSS_PPM = (
     5000  # of the latents' entropy, what merging contexts may lose before the tables are fitted anew
 )
+MAX_BITS = 16  # of a table
 FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
 T = TypeVar("T")
 
@@ -76,9 +83,13 @@ def export(
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
     with torch.no_grad():
+        if isinstance(model.quantizer, GaussianLatents):
+            prune(model, calibration)
+            networks = _sampling_networks(model, calibration)
+            return CodecModel(networks, normal_prior(model.quantizer), pixel_part(model.coder), facts)
         networks = _networks(model, calibration)
         seen = calibration if statistics is None else statistics
-        indices = _indices(networks.analysis, networks.search, seen)
+        indices = _indices(networks.analysis, networks.code_search, seen)
     return CodecModel(networks, prior_part(model, indices.numpy()), pixel_part(model.coder), facts)
 
 
@@ -91,6 +102,23 @@ def _networks(model: Compressor, calibration: Tensor) -> Networks:
         lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, outputs, options)
     )
     return Networks(analysis, search, table, synthesis)
+
+
+def _sampling_networks(model: Compressor, calibration: Tensor) -> Networks:
+    """Analysis and synthesis in integers, with a posterior between them."""
+    gaussian, network = model.quantizer, model.backbone.synthesis
+    analysis, posterior = _first(
+        lambda options: quantise_posterior(model.backbone.analysis, gaussian, calibration, options)
+    )
+    run = posterior_pairs(Network(analysis))
+    x = np.ascontiguousarray(calibration.permute(0, 2, 3, 1).numpy())
+    pairs = np.concatenate([run(x[i : i + 64]) for i in range(0, len(x), 64)])
+    indices = torch.from_numpy(sample(posterior, pairs).astype(np.int64))
+    outputs = _outputs(model.coder)
+    table, synthesis = _first(
+        lambda options: quantise_synthesis(network, gaussian.centres(), indices, outputs, options)
+    )
+    return Networks(analysis, posterior, table, synthesis)
 
 
 def _first(attempt: Callable[[Options], T]) -> T:
@@ -135,6 +163,8 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
     if isinstance(model.prior, Convolution):
         return convolution_prior(model.prior, model.quantizer.codebooks)
     groups, size = model.quantizer.groups, model.quantizer.codebook_size
+    if isinstance(model.quantizer, EntropyBottleneck):
+        return own_tables(model.quantizer, indices)
     offsets = model.prior.offsets
     if isinstance(model.prior, FSAR):
         counts = latents.fsar_counts(model.prior, model.quantizer.codebooks)
@@ -147,6 +177,19 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
             f"{type(model.prior).__name__} has contexts but no tables yet; use an fsar or uniform prior"
         )
     return uniform_tables(groups, size, latents.BITS)
+
+
+def own_tables(quantizer: EntropyBottleneck, indices: NDArray[np.int64]) -> PriorPart:
+    """Static tables of the channels, from their densities and from indices int64 [n, G, h, w].
+
+    Most channels hardly ever leave their mode: with 14 bits the other symbols' floor would cost 0.006 bit a
+    latent, of which there are several for each sub-pixel.
+    """
+    counts = normalise(quantizer.probabilities().detach().double().numpy(), MAX_BITS)
+    contexts = latents.contexts_of(indices, (), quantizer.codebook_size)
+    compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
+    by_group = compact.context_map.reshape(-1, 1)
+    return PriorTables(compact.features, compact.basis, compact.bias, by_group, MAX_BITS, ())
 
 
 def pixel_part(coder: Gaussian) -> PixelPart:
@@ -165,10 +208,15 @@ def pixel_part(coder: Gaussian) -> PixelPart:
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
-    prior, quantizer = copy.deepcopy(compressor.prior).eval(), compressor.quantizer
+    prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
+    if prior is not None:
+        prior.eval()
     device, total = quantizer.codebooks.device, 0.0
     for start in range(0, len(indices), 64):
         symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)
+        if prior is None:
+            total += float(quantizer.symbol_nats(symbols).double().sum()) / math.log(2)
+            continue
         vectors = quantizer.lookup(symbols)
         n, groups, h, w = symbols.shape
         zero = vectors.new_zeros(())
@@ -181,7 +229,12 @@ def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -
 def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> tuple[float, float]:
     """(latent, pixel) bits of uint8 [N, H, W, 3] under the integer model's unquantised distributions."""
     model = codec.model
-    latent = estimated_latent_bits(compressor, codec.analyse(images)) if model.networks else 0.0
+    latent = 0.0
+    if isinstance(compressor.quantizer, GaussianLatents):
+        parts = (codec.analysis_outputs(images[i : i + 64]) for i in range(0, len(images), 64))
+        latent = sum(posterior_bits(compressor.quantizer, part) for part in parts)
+    elif model.networks:
+        latent = estimated_latent_bits(compressor, codec.analyse(images))
     if isinstance(model.pixels, MeanScaleTables):
         low, high = model.facts["log_scale_min"], model.facts["log_scale_max"]
         return latent, pixel_bits(codec, images, pixels.scale_grid(low, high, len(model.pixels.cdf)))

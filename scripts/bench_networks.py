@@ -78,7 +78,7 @@ class _Float(nn.Module):
 
 def float_pair(networks: Networks) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Float analysis with its search, and float synthesis behind the table's look-up."""
-    search, table = networks.search, networks.table
+    search, table = networks.code_search, networks.table
     down, up = _Float(networks.analysis), _Float(networks.synthesis)
     weight, bias = torch.from_numpy(search.weight).float(), torch.from_numpy(search.bias).float()
     values = torch.from_numpy(table.values).float()
@@ -132,7 +132,7 @@ def main() -> None:
             parser.error(f"{arguments.model} has no networks")
     else:
         networks = made(arguments.width)
-    analysis, search = networks.analysis, networks.search
+    analysis, search = networks.analysis, networks.code_search
     table, synthesis = networks.table, networks.synthesis
     images = np.random.default_rng(0).integers(0, 256, (max(BATCHES), SIDE, SIDE, 3), np.uint8)
     indices = engine_c.Analysis(analysis, search)(images)

@@ -46,6 +46,17 @@ def test_ours_comes_first_and_is_the_yardstick(result: dict[str, Any]) -> None:
     assert [row["percent"] for row in rows] == pytest.approx([0, 5, 45, 15])
 
 
+def test_the_first_bits_of_a_chain_are_shown(result: dict[str, Any]) -> None:
+    result |= {"bits_initial": 48_000.0, "bpd_initial": 0.0125, "bpd_single_image": 7.5}
+    parts = report.parts_rows(result)
+    assert [row["part"] for row in parts[-3:]] == ["overhead", "- initial bits", "total"]
+    assert parts[-2]["bpd"] == 0.0125
+    single = report.comparison_rows(result)[1]
+    assert single["codec"] == "each image by itself" and single["percent"] == pytest.approx(87.5)
+    for text in (printed(result), report.comparison_markdown(result) + report.parts_markdown(result)):
+        assert all(part in text for part in ("48,000 bits", "0.0125", "7.5000"))
+
+
 def test_console_shows_figures_and_no_remark(result: dict[str, Any]) -> None:
     text = printed(result)
     for part in (

@@ -95,18 +95,18 @@ def directory_bytes(runs: int, groups: int) -> int:
     return HEADER.size + runs * SIZES.size + groups * GROUP.size + CHECK.size
 
 
-def pixel_checksums(lanes: NDArray[np.uint8]) -> list[int]:
-    """CRC-32 of the pixels of every group of 32 tiles, contiguous uint8 [n, H, W, 3]."""
-    return [zlib.crc32(lanes[i : i + LANES].data) for i in range(0, len(lanes), LANES)]
+def pixel_checksums(tiles: NDArray[np.uint8], lanes: int = LANES) -> list[int]:
+    """CRC-32 of the pixels of every group of `lanes` tiles, contiguous uint8 [n, H, W, 3]."""
+    return [zlib.crc32(tiles[i : i + lanes].data) for i in range(0, len(tiles), lanes)]
 
 
-def parse(data: memoryview, model_id: bytes, factor: int) -> Parsed:
+def parse(data: memoryview, model_id: bytes, factor: int, lanes: int = LANES) -> Parsed:
     """Read a container; nothing is allocated before the directory has proven consistent.
 
     Args:
         data: the bytes, as memory of unsigned bytes.
         model_id: of the model that is to decode them.
-        factor: of that model.
+        factor, lanes: of that model.
 
     Raises:
         UnsupportedVersionError: written by a newer fsar_lab, or before the first release.
@@ -139,13 +139,13 @@ def parse(data: memoryview, model_id: bytes, factor: int) -> Parsed:
     directory = Directory(
         written_by, bool(flags & ARRAY), sizes, tile, [size for size, _ in table], [crc for _, crc in table]
     )
-    _check(directory, number, factor)
+    _check(directory, number, factor, lanes)
     ends = list(accumulate(directory.lengths, initial=start))
     streams = [data[a:b] if b <= len(data) else None for a, b in pairwise(ends)]
     return Parsed(directory, streams, len(data) == ends[-1] + len(END) and data[ends[-1] :] == END)
 
 
-def _check(directory: Directory, number: int, factor: int) -> None:
+def _check(directory: Directory, number: int, factor: int, most: int) -> None:
     """Raise DamagedStreamError unless the sizes are possible and fit the directory."""
     sizes, tile = directory.sizes, directory.tile
     if not sizes or sum(run.count for run in sizes) != number or not 0 < number < MAX_IMAGES:
@@ -157,11 +157,13 @@ def _check(directory: Directory, number: int, factor: int) -> None:
     if not 0 < tile <= MAX_TILE or tile % factor:
         raise DamagedStreamError(f"the blob claims tiles of {tile} pixels, for a model of factor {factor}")
     counts = tile_counts(sizes, tile, factor)
-    expected = sum(-(-count // LANES) for count in counts.values())
+    expected = sum(-(-count // most) for count in counts.values())
     if expected != len(directory.lengths):
         raise DamagedStreamError(
             f"the blob claims {len(directory.lengths)} groups, its images need {expected}"
         )
-    for length, ((height, width), lanes) in zip(directory.lengths, group_sizes(counts), strict=True):
-        if length < STATE_BYTES * lanes or 3 * height * width * lanes > MAX_SAMPLES_PER_BYTE * length:
+    sizes_of = group_sizes(counts, most)
+    for length, ((height, width), lanes) in zip(directory.lengths, sizes_of, strict=True):
+        states = lanes if most == LANES else 1  # a chain has one
+        if length < STATE_BYTES * states or 3 * height * width * lanes > MAX_SAMPLES_PER_BYTE * length:
             raise DamagedStreamError("the blob claims more pixels than its bytes can hold")

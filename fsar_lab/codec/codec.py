@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from fsar_lab import entropy
 from fsar_lab.codec import blob, engines, tiling
 from fsar_lab.codec.arguments import Images, check_images, chosen_numbers
+from fsar_lab.codec.bits_back import ChainCoder, sample
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.parts import LatentCoder
+from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.tiling import Groups, Image
 from fsar_lab.errors import CodingError, DamagedStreamError
 
@@ -34,12 +36,14 @@ class Encoded:
         data: the blob.
         samples: sub-pixels, the sum of H * W * 3.
         latents, pixels: bits, exactly as the entropy coder spent them; padding of edge tiles included.
+        initial: bits that chains of bits-back coding began with; part of the overhead.
     """
 
     data: bytes
     samples: int
     latents: float
     pixels: float
+    initial: float = 0.0
 
     @property
     def overhead(self) -> float:
@@ -81,6 +85,11 @@ class Codec:
         """The prior's tables, made when first wanted: that takes longer than all the rest of loading."""
         return self.model.prior.make_coder() if self.model.prior else None
 
+    @cached_property
+    def chain_coder(self) -> ChainCoder | None:
+        """Bits-back coding, if the model samples its latents."""
+        return self.model.make_chain_coder()
+
     @staticmethod
     def load(path: str | Path, threads: int | None = None, engine: str = "c", device: str = "cpu") -> Codec:
         """A codec from a `codec.fsarm` file; see CodecModel.load for what is refused."""
@@ -116,13 +125,13 @@ class Codec:
         check_images(images)
         sizes = tiling.size_runs(images)
         blob.check_capacity(sizes)
-        parts = tiling.in_groups(sizes, tiling.TILE, self.model.factor, self.threads)
+        parts = tiling.in_groups(sizes, tiling.TILE, self.model.factor, self.threads, lanes=self.model.lanes)
         out = io.BytesIO()  # streams go where they stay as soon as they are made: no second copy of all
         out.write(bytes(blob.directory_bytes(len(sizes), sum(map(len, parts)))))
         lengths: list[int] = []
         checksums: list[int] = []
-        latents = pixels = 0.0
-        for streams, sums, latent_bits, pixel_bits in self._map(
+        latents = pixels = initial = 0.0
+        for streams, sums, latent_bits, pixel_bits, initial_bits in self._map(
             lambda part: self._encode_groups(part.cut(images)), parts
         ):
             out.writelines(streams)
@@ -130,15 +139,21 @@ class Codec:
             checksums += sums
             latents += latent_bits
             pixels += pixel_bits
+            initial += initial_bits
         out.write(blob.END)
         out.seek(0)
         is_array = isinstance(images, np.ndarray)
         out.write(blob.Directory(self.model.id, is_array, sizes, tiling.TILE, lengths, checksums).pack())
         samples = sum(3 * run.count * run.height * run.width for run in sizes)
-        return Encoded(out.getvalue(), samples, latents, pixels)
+        return Encoded(out.getvalue(), samples, latents, pixels, initial)
 
-    def _encode_groups(self, lanes: NDArray[np.uint8]) -> tuple[list[bytes], list[int], float, float]:
-        """Tiles [n, h, w, 3] -> streams and checksums of their groups, bits of latents and pixels."""
+    def _encode_groups(self, lanes: NDArray[np.uint8]) -> tuple[list[bytes], list[int], float, float, float]:
+        """Tiles [n, h, w, 3] -> streams and checksums of their groups; latent, pixel and initial bits."""
+        if self.chain_coder and self.networks:
+            sums = blob.pixel_checksums(lanes, self.model.lanes)
+            chains = self.chain_coder.encode_all(lanes, self.networks)
+            latent_bits, pixel_bits = sum(c.latents for c in chains), sum(c.pixels for c in chains)
+            return [c.stream for c in chains], sums, latent_bits, pixel_bits, sum(c.initial for c in chains)
         encoder = entropy.Encoder(len(lanes))
         indices = parameters = None
         if self.networks:
@@ -149,7 +164,7 @@ class Codec:
         if self.latent_coder and indices is not None:
             self.latent_coder.push(encoder, indices)
         latent_bits = encoder.information() - pixel_bits
-        return encoder.finish(), blob.pixel_checksums(lanes), latent_bits, pixel_bits
+        return encoder.finish(), blob.pixel_checksums(lanes), latent_bits, pixel_bits, 0.0
 
     # --- bytes to images ------------------------------------------------------------------------
 
@@ -183,7 +198,7 @@ class Codec:
             WrongModelError, UnsupportedVersionError: not for this model, not of this version.
             IndexError: there is no such image.
         """
-        parsed = blob.parse(memoryview(data).cast("B"), self.model.id, self.model.factor)
+        parsed = blob.parse(memoryview(data).cast("B"), self.model.id, self.model.factor, self.model.lanes)
         run, number = parsed.directory.sizes[0], parsed.directory.number
         chosen, single = chosen_numbers(only, number)
         images, lost = self._restore(parsed, None if only is None else set(chosen))
@@ -204,7 +219,8 @@ class Codec:
         """All images or the chosen ones, None for the others, and the numbers of those that are lost."""
         directory = parsed.directory
         sizes, number = directory.sizes, directory.number
-        parts = tiling.in_groups(sizes, directory.tile, self.model.factor, self.threads)
+        cut = directory.tile, self.model.factor, self.threads
+        parts = tiling.in_groups(sizes, *cut, lanes=self.model.lanes)
         missing = {group for group, stream in enumerate(parsed.streams) if stream is None}
         lost: set[int] = set()
         images: NDArray[np.uint8] | list[Image | None]
@@ -215,7 +231,7 @@ class Codec:
             lost = wanted & tiling.images_of(parts, missing)
             images = tiling.allocate(sizes, wanted - lost)
             needed = tiling.groups_of(parts, wanted - lost, number)
-            parts = tiling.in_groups(sizes, directory.tile, self.model.factor, self.threads, needed)
+            parts = tiling.in_groups(sizes, *cut, needed, self.model.lanes)
 
         for damaged in self._map(lambda part: self._decode_part(part, parsed, images), parts):
             lost.update(damaged if chosen is None else chosen.intersection(damaged))
@@ -237,13 +253,16 @@ class Codec:
             each = [self._decode_part(part.single(number), parsed, images) for number in part.numbers]
             return [image for damaged in each for image in damaged]
         part.paste(lanes, images)
-        pairs = zip(part.numbers, parsed.directory.checksums[these], blob.pixel_checksums(lanes), strict=True)
+        sums = blob.pixel_checksums(lanes, part.lanes)
+        pairs = zip(part.numbers, parsed.directory.checksums[these], sums, strict=True)
         return [image for n, was, now in pairs if was != now for image in part.single(n).images()]
 
     def _decode_groups(
         self, streams: Sequence[memoryview], number: int, shape: tuple[int, int]
     ) -> NDArray[np.uint8]:
         """Streams of groups -> their tiles, uint8 [n, h, w, 3]."""
+        if self.chain_coder and self.networks:
+            return self.chain_coder.decode_all(streams, number, shape, self.networks)
         decoder = entropy.Decoder(streams, number)
         parameters = None
         if self.networks and self.latent_coder and self.model.prior:
@@ -257,11 +276,22 @@ class Codec:
     # --- networks by themselves, and threads ------------------------------------------------------
 
     def analyse(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w].
+        """uint8 [N, H, W, 3] -> indices uint16 [N, G, h, w]; with bits-back coding, samples.
 
         Raises:
             CodingError: a side is no multiple of the model's factor (only `encode` pads), or there are no
                 networks.
+        """
+        y, networks = self.analysis_outputs(images), self.model.networks
+        if networks and isinstance(networks.search, Posterior):
+            return sample(networks.search, y)
+        return y
+
+    def analysis_outputs(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """The indices; with bits-back coding (mean, scale) indices of the posterior, uint16 [N, 2 G, h, w].
+
+        Raises:
+            CodingError: see `analyse`.
         """
         analysis, _ = self._both_networks()
         if images.shape[1] % self.model.factor or images.shape[2] % self.model.factor:

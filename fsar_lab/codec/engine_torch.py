@@ -214,6 +214,23 @@ class NetworkEngine:
         return x
 
 
+class Network:
+    """A plain network: activations int16 [N, H, W, C] to int16 [N, H', W', C']."""
+
+    def __init__(
+        self, network: IntegerNetwork, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.device, self.dtype = torch.device(device), dtype
+        self.network = NetworkEngine(network, self.device, dtype)
+
+    def __call__(self, x: NDArray[np.int16]) -> NDArray[np.int16]:
+        """int16 [N, H, W, C] -> int16 [N, H', W', C']."""
+        with exact():
+            y = self.network(torch.from_numpy(x).to(self.device, self.dtype))
+            result: NDArray[np.int16] = y.to(torch.int16).cpu().numpy()
+        return result
+
+
 class Analysis:
     """Images to indices: the analysis network and the codeword search."""
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fsar_lab.codec import engine_c
 from fsar_lab.codec.parts import Parameters
+from fsar_lab.codec.posterior import Posterior
 
 if TYPE_CHECKING:
     from fsar_lab.codec.networks import Networks
@@ -38,19 +39,33 @@ def make_networks(
     if engine == "c":
         if device != "cpu":
             raise ValueError(f'the engine "c" runs on the CPU, not on {device}; use engine="torch"')
-        return (
-            engine_c.Analysis(networks.analysis, networks.search),
-            engine_c.Synthesis(networks.table, networks.synthesis),
-        )
+        synthesis = engine_c.Synthesis(networks.table, networks.synthesis)
+        if isinstance(networks.search, Posterior):
+            return posterior_pairs(engine_c.Network(networks.analysis)), synthesis
+        return engine_c.Analysis(networks.analysis, networks.search), synthesis
     if engine != "torch":
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     return _torch_networks(networks, device, threads)
 
 
+def posterior_pairs(network: Callable[[NDArray[np.int16]], NDArray[np.int16]]) -> Analysis:
+    """An analysis network without search: uint8 [N, H, W, 3] to uint16 [N, 2 G, h, w]; none is negative."""
+
+    def analyse(images: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        y = network(images.astype(np.int16) * 2 - 255)
+        return np.ascontiguousarray(y.transpose(0, 3, 1, 2)).view(np.uint16)
+
+    return analyse
+
+
 def _torch_networks(networks: Networks, device: str, threads: int) -> tuple[Analysis, Synthesis]:
     from fsar_lab.codec import engine_torch
 
-    analysis = engine_torch.Analysis(networks.analysis, networks.search, device)
+    analysis: Analysis
+    if isinstance(networks.search, Posterior):
+        analysis = posterior_pairs(engine_torch.Network(networks.analysis, device))
+    else:
+        analysis = engine_torch.Analysis(networks.analysis, networks.search, device)
     synthesis = engine_torch.Synthesis(networks.table, networks.synthesis, device)
     lock = threading.Lock()  # torch calls share threads and settings of the whole process
 

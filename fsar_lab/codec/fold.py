@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fsar_lab.errors import ExportError
-from fsar_lab.models.backbones.shallow import ResidualBlock
+from fsar_lab.models.backbones.shallow import LongSkip, ResidualBlock
 
 
 @dataclass
@@ -16,7 +16,8 @@ class FoldedLayer:
     """A float convolution as `integer_network.Layer` has it.
 
     Attributes:
-        weight: float64 [out, in, k, k] for both kinds.
+        kind: as `Layer` has it.
+        weight: float64 [out, in, k, k] for every kind.
         bias: float64 [out].
         relu: whether the output passes a ReLU before anyone sees it.
         skip: number of the activation that is added before the ReLU, or None.
@@ -32,13 +33,17 @@ class FoldedLayer:
     skip: int | None = None
 
     def __call__(self, x: Tensor, skip: Tensor | None) -> Tensor:
-        """What the float network computes before the ReLU: [N, in, H, W] -> [N, out, H', W']."""
+        """What the float network computes before ReLU and shuffling: [N, in, H, W] -> [N, out, H', W']."""
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
         if self.kind == "transposed":
             out = nn.functional.conv_transpose2d(x, weight.transpose(0, 1), bias, self.stride, self.padding)
         else:
             out = nn.functional.conv2d(x, weight, bias, self.stride, self.padding)
         return out if skip is None else out + skip
+
+    def shuffled(self, x: Tensor) -> Tensor:
+        """An output as the next layer sees it: four channels of a "shuffle" layer are one of four pixels."""
+        return nn.functional.pixel_shuffle(x, 2) if self.kind == "shuffle" else x
 
 
 def fold(network: nn.Sequential) -> list[FoldedLayer]:
@@ -66,6 +71,13 @@ def _append(chain: list[FoldedLayer], network: nn.Sequential, prefix: str) -> No
             skip = len(chain)
             _append(chain, module.body, f"{path}.body.")
             chain[-1].skip = skip
+        elif isinstance(module, LongSkip) and chain:
+            chain[-1].relu = True
+            skip = len(chain)
+            _append(chain, module.blocks, f"{path}.blocks.")
+            chain.append(_sum(path, len(chain[-1].bias), skip))
+        elif isinstance(module, nn.PixelShuffle) and chain and _shuffles(chain[-1], module):
+            chain[-1].kind = "shuffle"
         else:
             raise ExportError(f"layer {path}: {type(module).__name__} has no integer counterpart here")
 
@@ -84,6 +96,22 @@ def _convolution(path: str, module: nn.Conv2d | nn.ConvTranspose2d) -> FoldedLay
     return FoldedLayer(path, kind, weight, bias.clone(), module.stride[0], padding)
 
 
+def _sum(path: str, width: int, skip: int) -> FoldedLayer:
+    """The last activation plus another: a 1x1 convolution with the identity, whose layer can have a skip.
+
+    The sum of the last block has a skip of its own already.
+    """
+    weight = torch.eye(width, dtype=torch.float64).view(width, width, 1, 1)
+    bias = torch.zeros(width, dtype=torch.float64)
+    return FoldedLayer(f"{path}.sum", "conv", weight, bias, 1, 0, skip=skip)
+
+
+def _shuffles(layer: FoldedLayer, module: nn.PixelShuffle) -> bool:
+    """Whether the two together are a layer that there is."""
+    plain = layer.kind == "conv" and layer.stride == 1 and not layer.relu and layer.skip is None
+    return plain and module.upscale_factor == 2
+
+
 def _fold_normalisation(layer: FoldedLayer, norm: nn.BatchNorm2d) -> None:
     if norm.running_mean is None or norm.running_var is None:
         raise ExportError(
@@ -93,5 +121,8 @@ def _fold_normalisation(layer: FoldedLayer, norm: nn.BatchNorm2d) -> None:
     offset = torch.zeros_like(gain)
     if norm.affine:
         gain, offset = gain * norm.weight.detach().double().cpu(), norm.bias.detach().double().cpu()
-    layer.bias = (layer.bias - norm.running_mean.double().cpu()) * gain + offset
+    mean = norm.running_mean.double().cpu()
+    if layer.kind == "shuffle":  # four of its channels are one of the normalisation
+        gain, offset, mean = (values.repeat_interleave(4) for values in (gain, offset, mean))
+    layer.bias = (layer.bias - mean) * gain + offset
     layer.weight = layer.weight * gain.view(-1, 1, 1, 1)

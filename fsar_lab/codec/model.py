@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from fsar_lab.codec import kinds, tensor_file
+from fsar_lab.codec.bits_back import CHAIN, ChainCoder, check_chained
 from fsar_lab.codec.fields import damaged, deflate, integer, member
 from fsar_lab.codec.integer_network import NetworkError
+from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.networks import Networks
 from fsar_lab.codec.parts import Pack, PixelPart, PriorPart
-from fsar_lab.codec.prior import uniform_tables
+from fsar_lab.codec.posterior import Posterior
+from fsar_lab.codec.prior import PriorTables, uniform_tables
+from fsar_lab.entropy import LANES
 from fsar_lab.errors import UnsupportedVersionError
 from fsar_lab.tables.latents import BITS
 
@@ -51,6 +55,16 @@ class CodecModel:
         """Image side over latent side."""
         return self.networks.factor if self.networks else 1
 
+    @property
+    def chained(self) -> bool:
+        """Tiles are coded one upon the other, bits-back; else each by itself, as a lane of its group."""
+        return self.networks is not None and isinstance(self.networks.search, Posterior)
+
+    @property
+    def lanes(self) -> int:
+        """Tiles of a group."""
+        return CHAIN if self.chained else LANES
+
     def check(self) -> None:
         """Raise NetworkError unless every part is exact and they fit each other."""
         if self.networks is None or self.prior is None:
@@ -64,6 +78,15 @@ class CodecModel:
         if (self.prior.groups, self.prior.codebook_size) != wanted:
             raise NetworkError("codeword search, code table and prior disagree on groups or codebook size")
         self.pixels.check(self.networks.synthesis.layers[-1])
+        if self.chained:
+            check_chained(self.prior, self.pixels)
+
+    def make_chain_coder(self) -> ChainCoder | None:
+        """The coder of bits-back coding, if that is how tiles are coded."""
+        if self.networks is None or not isinstance(self.networks.search, Posterior):
+            return None
+        assert isinstance(self.prior, PriorTables) and isinstance(self.pixels, MeanScaleTables)
+        return ChainCoder(self.networks.search, self.prior, self.pixels, self.factor)
 
     def with_uniform_prior(self) -> CodecModel:
         """The sibling that codes the same indices with log2 K bits each; for models with a prior."""

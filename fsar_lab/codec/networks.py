@@ -23,6 +23,7 @@ from fsar_lab.codec.integer_network import (
     magnitude,
 )
 from fsar_lab.codec.parts import Json, Pack
+from fsar_lab.codec.posterior import Posterior
 
 INPUT_LIMIT = 255  # the analysis network sees 2x - 255
 
@@ -32,12 +33,13 @@ class Networks:
     """Analysis and synthesis.
 
     Attributes:
-        analysis: image to y. search: y to indices.
+        analysis: image to y. search: y to indices; or, for bits-back coding, the posterior of the indices
+            that y stands for, (mean, scale) pairs.
         table: indices to the synthesis network's input. synthesis: to (logit, scale) pairs per pixel.
     """
 
     analysis: IntegerNetwork
-    search: CodeSearch
+    search: CodeSearch | Posterior
     table: CodeTable
     synthesis: IntegerNetwork
 
@@ -45,6 +47,12 @@ class Networks:
     def factor(self) -> int:
         """Image side over latent side."""
         return int(np.prod([layer.stride for layer in self.analysis.layers]))
+
+    @property
+    def code_search(self) -> CodeSearch:
+        """The search of a model that does not sample its latents."""
+        assert isinstance(self.search, CodeSearch)
+        return self.search
 
     @property
     def groups(self) -> int:
@@ -62,9 +70,12 @@ class Networks:
         check_network(self.synthesis, "synthesis")
         check_table(self.table)
         last = self.analysis.layers[-1]
-        check_search(self.search, magnitude(last.low, last.high))
-        if self.search.bias.shape != (self.groups, self.codebook_size):
-            raise NetworkError("codeword search and code table disagree on groups or codebook size")
+        if isinstance(self.search, Posterior):
+            self.search.check(last, self.groups, self.codebook_size)
+        else:
+            check_search(self.search, magnitude(last.low, last.high))
+            if self.search.bias.shape != (self.groups, self.codebook_size):
+                raise NetworkError("codeword search and code table disagree on groups or codebook size")
         same = np.array_equal(self.table.low, self.synthesis.low) and np.array_equal(
             self.table.high, self.synthesis.high
         )

@@ -123,6 +123,8 @@ def round_weights(
         skip: the added activation, enters the accumulator with an integer multiplier.
         bits: of signed weights.
     """
+    if layer.kind == "shuffle":
+        return _shuffle_weights(layer, scale, power, bits)
     real = layer.weight.numpy() * scale[None, :, None, None]
     largest = np.abs(real).max((1, 2, 3))
     limit = 2 ** (bits - 1) - 1
@@ -144,6 +146,20 @@ def round_weights(
             unit, best = np.where(error < best, trial, unit), np.minimum(error, best)
     multiplier = np.rint(skip_scale / unit).astype(np.int32)
     return Weights(rounded(unit).astype(np.int16), unit, multiplier)
+
+
+def _shuffle_weights(layer: FoldedLayer, scale: Float, power: Float, bits: int) -> Weights:
+    """One unit for the four outputs that become one channel: they are rounded as one of four times the taps."""
+    outputs, inputs, side, _ = layer.weight.shape
+    together = layer.weight.view(-1, 4, inputs, side, side).permute(0, 2, 1, 3, 4)
+    joint = replace(layer, kind="conv", weight=together.reshape(-1, inputs, 4 * side, side))
+    weights = round_weights(joint, scale, power, None, bits)
+    values = weights.values.reshape(-1, inputs, 4, side, side).transpose(0, 2, 1, 3, 4)
+    return Weights(
+        np.ascontiguousarray(values.reshape(layer.weight.shape)),
+        np.repeat(weights.unit, 4),
+        np.zeros(outputs, np.int32),
+    )
 
 
 def raw_layer(layer: FoldedLayer, weights: Weights, bias: Float, what: str) -> Layer:
@@ -257,11 +273,13 @@ class Quantiser:
         raw = self.convolution()
         real = raw.real.relu() if layer.relu else raw.real
         reach = self.reach(real)
-        power = real.double().square().mean((0, 2, 3)).numpy()
+        together = 4 if layer.kind == "shuffle" else 1  # channels that become one have one scale
+        reach = np.repeat(reach.reshape(-1, together).max(1), together)
+        power = real.double().square().mean((0, 2, 3)).numpy().reshape(-1, together).mean(1)
         for level in levels:
             shift = np.clip(np.ceil(np.log2(reach / (raw.unit * level))), 0, MAX_SHIFT)
-            scale = raw.unit * np.exp2(shift)
-            limit = np.minimum(np.ceil(reach / scale), level).astype(np.int64)
+            scale = (raw.unit * np.exp2(shift))[::together]
+            limit = np.minimum(np.ceil(reach[::together] / scale), level).astype(np.int64)
             if number + 1 == len(self.chain) or self.fits(number + 1, scale, limit, power / scale**2):
                 break
         else:
@@ -269,8 +287,9 @@ class Quantiser:
                 f"{self.what}: layer {self.chain[number + 1].name}: sums stay below 2^24 with no number "
                 "of activation levels; use a narrower backbone"
             )
-        output = Activation(real, raw.integer, scale, limit, not layer.relu)
-        output.integer = self.finish(raw, shift.astype(np.uint8), *output.bounds)
+        output = Activation(layer.shuffled(real), raw.integer, scale, limit, not layer.relu)
+        bounds = (np.repeat(bound, together) for bound in output.bounds)
+        output.integer = layer.shuffled(self.finish(raw, shift.astype(np.uint8), *bounds))
         self.activations.append(output)
         self._free()
 

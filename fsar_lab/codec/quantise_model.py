@@ -51,21 +51,41 @@ def quantise_analysis(
     """
     chain = fold(network)
     quantiser = Quantiser(chain, options, "analysis")
-    integer = images.float() * 2 - 255
-    channels = images.shape[1]
-    quantiser.start(
-        Activation(
-            integer * INPUT_SCALE,
-            integer,
-            np.full(channels, INPUT_SCALE),
-            np.full(channels, 255, np.int64),
-            True,
-        )
-    )
+    quantiser.start(_image_activation(images))
     for number in range(len(chain)):
         quantiser.step(Y_LEVELS if number + 1 == len(chain) else LEVELS)
     y = quantiser.activations[-1]
     return quantiser.network(), quantise_search(codebooks, y.scale, y.limit)
+
+
+def quantise_pairs(
+    network: nn.Sequential, images: Tensor, outputs: tuple[Output, Output], options: Options
+) -> IntegerNetwork:
+    """An analysis network whose outputs are pairs in given units, e.g. the mean and scale of a posterior.
+
+    Args:
+        network: float analysis in evaluation mode.
+        images: calibration, uint8 [N, 3, H, W].
+        outputs: units of each pair.
+        options: see Options.
+
+    Raises:
+        ExportError: naming the layer whose sums cannot be proven exact.
+    """
+    chain = fold(network)
+    quantiser = Quantiser(chain, options, "analysis", head=True)
+    quantiser.start(_image_activation(images))
+    for _ in chain[:-1]:
+        quantiser.step()
+    _head(quantiser, outputs)
+    return quantiser.network()
+
+
+def _image_activation(images: Tensor) -> Activation:
+    """uint8 [N, C, H, W] as the analysis network's input."""
+    integer, channels = images.float() * 2 - 255, images.shape[1]
+    scale, limit = np.full(channels, INPUT_SCALE), np.full(channels, 255, np.int64)
+    return Activation(integer * INPUT_SCALE, integer, scale, limit, True)
 
 
 def quantise_search(codebooks: Tensor, scale: Float, limit: NDArray[np.int64]) -> CodeSearch:
@@ -157,7 +177,7 @@ def _head(quantiser: Quantiser, outputs: tuple[Output, Output]) -> None:
     """The last layer, whose output units are given: its weights take the units that fit them."""
     layer, source = quantiser.chain[-1], quantiser.activations[-1]
     if layer.relu or layer.skip is not None:
-        raise ExportError("synthesis: the last layer must be a plain convolution")
+        raise ExportError(f"{quantiser.what}: the last layer must be a plain convolution")
     pairs = layer.weight.shape[0] // len(outputs)
     unit, zero, low, high = np.tile([[o.unit, o.zero, o.low, o.high] for o in outputs], (pairs, 1)).T
     real = layer.weight.numpy() * source.scale[None, :, None, None]
@@ -169,7 +189,7 @@ def _head(quantiser: Quantiser, outputs: tuple[Output, Output]) -> None:
     fine = np.floor(np.log2(np.minimum(room / (sums + 1.0), 32767 / np.maximum(largest, 1e-9))))
     if fine.min() < 0:
         raise ExportError(
-            f"synthesis: layer {layer.name}: sums reach 2^24; the network's outputs are out of range"
+            f"{quantiser.what}: layer {layer.name}: sums reach 2^24; the network's outputs are out of range"
         )
     shift = np.minimum(fine, MAX_SHIFT).astype(np.uint8)
     accumulator = unit * np.exp2(-shift.astype(np.float64))

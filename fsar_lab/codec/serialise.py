@@ -21,6 +21,7 @@ from fsar_lab.codec.fields import (
 )
 from fsar_lab.codec.integer_network import KINDS, CodeSearch, CodeTable, IntegerNetwork, Layer
 from fsar_lab.codec.parts import Json, Pack
+from fsar_lab.codec.posterior import Posterior
 
 MAX_LAYERS = 256
 
@@ -89,21 +90,27 @@ def get_network(description: object, name: str, tensors: Tensors) -> IntegerNetw
 
 
 def put_codes(
-    search: CodeSearch, table: CodeTable, tensors: dict[str, NDArray[Any]], pack: Pack = deflate
+    search: CodeSearch | Posterior, table: CodeTable, tensors: dict[str, NDArray[Any]], pack: Pack = deflate
 ) -> Json:
-    """Add the codeword search and the code table."""
-    tensors["search.weight"], tensors["search.bias"] = pack(search.weight), search.bias
+    """Add the codeword search, or the posterior in its place, and the code table."""
     tensors["codes.values"], tensors["codes.low"], tensors["codes.high"] = (
         pack(table.values),
         table.low,
         table.high,
     )
-    return {"search": {"shape": list(search.weight.shape)}, "codes": {"shape": list(table.values.shape)}}
+    codes = {"shape": list(table.values.shape)}
+    if isinstance(search, Posterior):
+        return {"posterior": search.put(tensors, pack), "codes": codes}
+    tensors["search.weight"], tensors["search.bias"] = pack(search.weight), search.bias
+    return {"search": {"shape": list(search.weight.shape)}, "codes": codes}
 
 
-def get_codes(description: Json, tensors: Tensors) -> tuple[CodeSearch, CodeTable]:
-    """The codeword search and the code table; still to be checked."""
-    weight = inflate(tensors, "search.weight", np.int16, shape(description.get("search"), 3))
+def get_codes(description: Json, tensors: Tensors) -> tuple[CodeSearch | Posterior, CodeTable]:
+    """The codeword search or the posterior, and the code table; still to be checked."""
     values = inflate(tensors, "codes.values", np.int16, shape(description.get("codes"), 3))
     low, high = (tensor(tensors, f"codes.{bound}", np.int16, 1) for bound in ("low", "high"))
-    return CodeSearch(weight, tensor(tensors, "search.bias", np.int32, 2)), CodeTable(values, low, high)
+    table = CodeTable(values, low, high)
+    if "posterior" in description:
+        return Posterior.get(description["posterior"], tensors), table
+    weight = inflate(tensors, "search.weight", np.int16, shape(description.get("search"), 3))
+    return CodeSearch(weight, tensor(tensors, "search.bias", np.int32, 2)), table

@@ -41,15 +41,17 @@ class Groups:
         tiles: int32 [n, 3]: image, top row and left column of every tile.
         first: number of the first group.
         whole: the tiles are whole images, unpadded and consecutive.
+        lanes: tiles of a group.
     """
 
     shape: Shape
     tiles: NDArray[np.int32]
     first: int
     whole: bool
+    lanes: int = LANES
 
     def __len__(self) -> int:
-        return -(-len(self.tiles) // LANES)
+        return -(-len(self.tiles) // self.lanes)
 
     @property
     def numbers(self) -> range:
@@ -58,8 +60,8 @@ class Groups:
 
     def single(self, number: int) -> Groups:
         """One of them by itself."""
-        start = (number - self.first) * LANES
-        return Groups(self.shape, self.tiles[start : start + LANES], number, self.whole)
+        start = (number - self.first) * self.lanes
+        return Groups(self.shape, self.tiles[start : start + self.lanes], number, self.whole, self.lanes)
 
     def images(self) -> list[int]:
         """The images that these groups hold tiles of."""
@@ -127,15 +129,20 @@ def _sides(side: int, tile: int, factor: int) -> dict[int, int]:
     return sides
 
 
-def group_sizes(counts: dict[Shape, int]) -> Iterator[tuple[Shape, int]]:
-    """Shape and number of lanes of every group, in order."""
+def group_sizes(counts: dict[Shape, int], lanes: int = LANES) -> Iterator[tuple[Shape, int]]:
+    """Shape and number of lanes, at most `lanes`, of every group, in order."""
     for shape, count in counts.items():
-        for start in range(0, count, LANES):
-            yield shape, min(LANES, count - start)
+        for start in range(0, count, lanes):
+            yield shape, min(lanes, count - start)
 
 
 def in_groups(
-    runs: Sequence[SizeRun], tile: int, factor: int, threads: int = 1, wanted: Container[int] | None = None
+    runs: Sequence[SizeRun],
+    tile: int,
+    factor: int,
+    threads: int = 1,
+    wanted: Container[int] | None = None,
+    lanes: int = LANES,
 ) -> list[Groups]:
     """The groups in order, as many at a time as are worth working on at a time.
 
@@ -145,13 +152,14 @@ def in_groups(
         factor: of the model.
         threads: that will share the work; has no influence on the groups.
         wanted: numbers of the groups that are needed; None means all of them.
+        lanes: tiles of a group, of the model.
     """
     parts: list[Groups] = []
     first = 0
     for shape, tiles in _tiles(runs, tile, factor).items():
-        count = -(-len(tiles) // LANES)
+        count = -(-len(tiles) // lanes)
         whole = len(runs) == 1 and shape == (runs[0].height, runs[0].width)
-        most = max(1, min(RUN_PIXELS // (shape[0] * shape[1] * LANES), -(-count // threads)))
+        most = max(1, min(RUN_PIXELS // (shape[0] * shape[1] * lanes), -(-count // threads)))
         start = 0
         while start < count:
             stop = start + 1
@@ -163,7 +171,7 @@ def in_groups(
             else:
                 while stop < min(start + most, count) and first + stop in wanted:
                     stop += 1
-            parts.append(Groups(shape, tiles[start * LANES : stop * LANES], first + start, whole))
+            parts.append(Groups(shape, tiles[start * lanes : stop * lanes], first + start, whole, lanes))
             start = stop
         first += count
     return parts
@@ -184,7 +192,7 @@ def groups_of(parts: Sequence[Groups], images: Collection[int], number: int) -> 
     found: set[int] = set()
     for part in parts:
         hits = np.flatnonzero(wanted[part.tiles[:, 0]])
-        found.update(np.unique(part.first + hits // LANES).tolist())
+        found.update(np.unique(part.first + hits // part.lanes).tolist())
     return found
 
 

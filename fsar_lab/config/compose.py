@@ -38,7 +38,7 @@ def compose(
     Raises:
         ConfigError: One line for each mistake, with place and remedy.
     """
-    tree = compose_tree(overrides, config_dir)
+    tree = _compose_tree(overrides, config_dir)
     config = to_config(tree)
     validate(config, resources)
     return config
@@ -61,8 +61,7 @@ def to_config(tree: DictConfig) -> TrainConfig:
     return config
 
 
-def compose_tree(overrides: Sequence[str], config_dir: Path = CONFIG_DIR) -> DictConfig:
-    """Compose conf/train.yaml with overrides, unchecked; see `compose`."""
+def _compose_tree(overrides: Sequence[str], config_dir: Path) -> DictConfig:
     if not (config_dir / "train.yaml").is_file():
         raise ConfigError(
             f"{config_dir}: no train.yaml there -> train from a clone of the repository (pip install -e .)"

@@ -134,6 +134,11 @@ class GaussianLatentsConfig:
 
     _target_: str = "fsar_lab.models.quantizers.gaussian.GaussianLatents"
     channels: int = 32  # of the latents: half the backbone's width, which holds means and log variances
+    limit: float = 4.0  # the outermost of the 256 bins that are coded have their centres at -limit and limit
+    # Natural log of a posterior's sigma. Sharper ones than a bin is wide would be paid for in vain.
+    log_scale_min: float = -3.5
+    log_scale_max: float = 1.0
+    num_scales: int = 64  # grid of the integer tables
 
 
 # --- annealing -------------------------------------------------------------------------------
@@ -186,9 +191,7 @@ class CatReduceConfig(FSARConfig):
     """Finite-state prior with a learned number of states, METHOD 5."""
 
     _target_: str = "fsar_lab.models.priors.catreduce.CatReduce"
-    alpha_mode: str = (
-        "fixed"  # fixed: alpha_max | annealed: from alpha_min to alpha_max | trained: between them
-    )
+    alpha_mode: str = "fixed"  # fixed (alpha_max) | annealed (from alpha_min to alpha_max) | trained
     alpha_min: float = 1.1
     alpha_max: float = 1.5
     half_life: float = 0.2  # share of the training in which an annealed alpha gets half way to alpha_max
@@ -240,6 +243,13 @@ class GaussianLinearARConfig(GaussianConfig):
     _target_: str = "fsar_lab.models.coders.gaussian_linear_ar.GaussianLinearAR"
     sigmoid_mean: bool = True
     fit_images: int = 2048  # training images of the least-squares start; 0 starts from zero
+
+
+@dataclass
+class BitsBackConfig(GaussianConfig):
+    """Gaussian pixels on sampled latents, coded with BB-ANS (arXiv:1901.04866)."""
+
+    _target_: str = "fsar_lab.models.coders.bits_back.BitsBack"
 
 
 @dataclass
@@ -390,9 +400,8 @@ class StartConfig:
 
     run: str | None = None  # run directory; null: everything begins untrained
     load: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
-    freeze: list[str] = field(
-        default_factory=lambda: ["backbone", "quantizer", "coder"]
-    )  # of those: not trained
+    # Which of those are not trained.
+    freeze: list[str] = field(default_factory=lambda: ["backbone", "quantizer", "coder"])
 
 
 # --- logging and callbacks -------------------------------------------------------------------

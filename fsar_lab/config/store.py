@@ -30,6 +30,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "coder": {
         "gaussian": schema.GaussianConfig,
         "gaussian_linear_ar": schema.GaussianLinearARConfig,
+        "bits_back": schema.BitsBackConfig,
         "gaussian_mean_offset": schema.GaussianMeanOffsetConfig,
         "logistic": schema.LogisticConfig,
         "logistic_linear_ar": schema.LogisticLinearARConfig,

@@ -68,11 +68,27 @@ def _parts(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone) != _absent(config.quantizer):
         missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
         yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
+    elif isinstance(config.quantizer, schema.GaussianLatentsConfig) or isinstance(
+        config.coder, schema.BitsBackConfig
+    ):
+        yield from _bits_back(config)
     elif isinstance(config.quantizer, OWN_DENSITY):
         if not _absent(config.prior):
             yield "prior: the quantizer has a density of its own -> prior=none"
     elif not _absent(config.quantizer) and _absent(config.prior):
         yield "prior: there are latents to code, and the quantizer has no density of its own -> prior=uniform"
+
+
+def _bits_back(config: TrainConfig) -> Iterator[str]:
+    """Sampled latents need the coder that gets their bits back, and the other way round."""
+    fitting = {
+        "quantizer=gaussian": isinstance(config.quantizer, schema.GaussianLatentsConfig),
+        "prior=none": _absent(config.prior),
+        "coder=bits_back": isinstance(config.coder, schema.BitsBackConfig),
+    }
+    if missing := [option for option, fits in fitting.items() if not fits]:
+        own = "quantizer: gaussian" if fitting["quantizer=gaussian"] else "coder: bits_back"
+        yield f"{own} needs the other parts of bits-back coding -> {' '.join(missing)}"
 
 
 def _backbone(config: TrainConfig) -> Iterator[str]:
@@ -200,6 +216,13 @@ def _coder(config: TrainConfig) -> Iterator[str]:
     low, high = config.coder.log_scale_min, config.coder.log_scale_max
     if low >= high:
         yield f"coder.log_scale_min: {low} is not below coder.log_scale_max={high} -> -7.0 and 0.0 are usual"
+    if isinstance(config.quantizer, schema.GaussianLatentsConfig):
+        low, high = config.quantizer.log_scale_min, config.quantizer.log_scale_max
+        if low >= high:
+            yield (
+                f"quantizer.log_scale_min: {low} is not below quantizer.log_scale_max={high} -> "
+                "-3.5 and 1.0 are usual"
+            )
 
 
 def _trainer(config: TrainConfig) -> Iterator[str]:

@@ -146,7 +146,11 @@ RULES: dict[type, dict[str, Rule]] = {
     },
     schema.VQVAEEMAConfig: {**_QUANTIZER, "decay": inside, "epsilon": positive},
     schema.EntropyBottleneckConfig: {**_QUANTIZER, "dim": exactly(1), "components": at_least(1)},
-    schema.GaussianLatentsConfig: {"channels": at_least(1)},
+    schema.GaussianLatentsConfig: {
+        "channels": at_least(1),
+        "limit": positive,
+        "num_scales": between(2, MAX_SCALES),
+    },
     schema.McQuicConfig: {
         "groups": at_least(1),
         "dim": at_least(1),
@@ -160,6 +164,7 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.GaussianConfig: _SCALES,
     schema.GaussianLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.GaussianMeanOffsetConfig: _SCALES,
+    schema.BitsBackConfig: _SCALES,
     schema.LogisticConfig: _SCALES,
     schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},

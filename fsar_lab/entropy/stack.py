@@ -42,6 +42,11 @@ class Stack:
         """Information held: 16 bits per word plus log2(state / 2^16). Differences are exact costs."""
         return 16 * int(self._c.count) + math.log2(self._c.state) - 16
 
+    @property
+    def words(self) -> int:
+        """Words held below the state."""
+        return int(self._c.count)
+
     def push(self, tables: Tables, symbols: Array, index: Array | None = None) -> None:
         """Codes symbols.
 

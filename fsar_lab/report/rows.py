@@ -4,7 +4,8 @@ Keys used: `name`, `bpd`, `bytes`, `encode_MBps`, `decode_MBps`, `lossless`, `bp
 `bpd_overhead`, `bpd_estimated` and `bpd_float_estimated` (cross-entropies of the integer and the float
 model), the same two for a part as `bpd_latents_estimated`, `bpd_pixels_float_estimated`, ...; `siblings` and
 `baselines`: lists of rows with `codec`, `bpd`, `bytes`, speeds and `lossless`, a sibling also with its
-`prior`. What is missing is shown as a dash, never as a number.
+`prior`; of bits-back coding `bits_initial`, `bpd_initial` (a part of the overhead) and `bpd_single_image`, the
+mean of images coded each by itself. What is missing is shown as a dash, never as a number.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def comparison_rows(result: Result) -> list[Row]:
     """Our codec first, then its siblings, then the classical codecs; `percent` is size against our row."""
     keys = ("bpd", "bytes", "encode_MBps", "decode_MBps", "lossless")
     rows: list[Row] = [{"codec": result.get("name", "fsar_lab"), **{key: result.get(key) for key in keys}}]
+    if single := result.get("bpd_single_image"):
+        rows.append({"codec": "each image by itself", "bpd": single})
     rows += [dict(row) for part in ("siblings", "baselines") for row in result.get(part) or ()]
     ours = rows[0]["bpd"]
     for row in rows:
@@ -86,12 +89,13 @@ def parts_rows(result: Result) -> list[Row]:
     """Latents, pixels, overhead and their sum: coded, estimated by the integer model, by the float model."""
     total = result.get("bpd")
     rows: list[Row] = []
-    for part in ("latents", "pixels", "overhead", "total"):
+    initial = ("initial",) if result.get("bpd_initial") else ()  # a part of the overhead
+    for part in ("latents", "pixels", "overhead", *initial, "total"):
         prefix = "bpd" if part == "total" else f"bpd_{part}"
         coded = result.get(prefix)
         rows.append(
             {
-                "part": part,
+                "part": "- initial bits" if part == "initial" else part,
                 "bpd": coded,
                 "share": 100.0 * coded / total if total and coded is not None else None,
                 "estimated": result.get(f"{prefix}_estimated"),
@@ -111,6 +115,8 @@ def notes(result: Result) -> list[str]:
         out.append("Decoded pixels differ from the originals: these figures do not count.")
     if ours is None:
         return [*out, "Nothing was coded: there is no size to compare."]
+    if initial := result.get("bits_initial"):
+        out.append(f"Bits-back coding began with {initial:,.0f} bits, which count in full, as overhead.")
     for row in result.get("baselines") or ():
         if row["codec"] == "webp" and ours >= row["bpd"]:
             out.append(f"Not smaller than WebP lossless: {ours:.4f} against {row['bpd']:.4f} bpd.")

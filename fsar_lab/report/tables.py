@@ -31,7 +31,8 @@ def baselines_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def parts_table(result: Result) -> Table:
     """Where the bits go, and what the models had estimated (cross-entropies, not sizes)."""
-    return _table("Parts (bpd)", content.parts_rows(result), content.PARTS, rule_after=3)
+    rows = content.parts_rows(result)
+    return _table("Parts (bpd)", rows, content.PARTS, rule_after=len(rows) - 1)
 
 
 def print_result(result: Result, console: Console | None = None) -> None:

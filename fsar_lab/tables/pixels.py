@@ -30,16 +30,16 @@ def scale_grid(log_scale_min: float, log_scale_max: float, num_scales: int) -> N
     return np.linspace(log_scale_min, log_scale_max, num_scales)
 
 
-def fine_cdfs(log_scales: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """round(Phi(t / 1020 / sigma) * (2^16 - 256)) for every scale, uint16 [S, 2045]."""
+def fine_cdfs(log_scales: NDArray[np.float64], total: int = CDF_TOTAL) -> NDArray[np.uint16]:
+    """round(Phi(t / 1020 / sigma) * total) for every scale, uint16 [S, 2045]."""
     t = np.arange(-REACH, REACH + 1) / FINE
     rows = [
         [0.5 * math.erfc(-value * math.sqrt(0.5)) for value in t * math.exp(-log_scale)]
         for log_scale in log_scales.tolist()
     ]
     # Rounding is monotonic, but erfc need not be to the last bit: make sure.
-    counts = np.floor(np.asarray(rows) * CDF_TOTAL + 0.5)
-    return np.maximum.accumulate(np.clip(counts, 0, CDF_TOTAL), axis=1).astype(np.uint16)
+    counts = np.floor(np.asarray(rows) * total + 0.5)
+    return np.maximum.accumulate(np.clip(counts, 0, total), axis=1).astype(np.uint16)
 
 
 def mean_lut(sigmoid_mean: bool) -> NDArray[np.int16]:

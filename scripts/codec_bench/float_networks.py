@@ -38,7 +38,7 @@ class FloatNetworks:
         pair: Pair = float_pair(networks) if folded else trained_pair(networks)
         self._analyse, self._synthesise = pair
         self._parts = batches(images, batch)
-        search = engine_c.Analysis(networks.analysis, networks.search)
+        search = engine_c.Analysis(networks.analysis, networks.code_search)
         self._indices = [search(part) for part in self._parts]
         self._analyse(self._parts[0])
         self._synthesise(self._indices[0])
@@ -65,7 +65,7 @@ class FloatNetworks:
 
 def trained_pair(networks: Networks) -> Pair:
     """A `Shallow` backbone of the codec's shape; its weights are made, for speed does not depend on them."""
-    groups, size, dim = networks.search.weight.shape
+    groups, size, dim = networks.code_search.weight.shape
     blocks = sum(layer.skip is not None for layer in networks.analysis.layers)
     downsamples = networks.factor.bit_length() - 1
     config = ShallowConfig(width=groups * dim, downsamples=downsamples, residual_blocks=blocks)

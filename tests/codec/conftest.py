@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def made_normalisation(network: nn.Module, generator: torch.Generator) -> None:
             module.bias.data = torch.randn(n, generator=generator) * 0.3
 
 
-def make_compressor(width: int = WIDTH, groups: int = GROUPS, k: int = K, **backbone: int) -> Compressor:
+def make_compressor(width: int = WIDTH, groups: int = GROUPS, k: int = K, **backbone: Any) -> Compressor:
     """A compressor whose parts have made weights."""
     with torch.random.fork_rng():
         torch.manual_seed(1)

@@ -14,7 +14,7 @@ from torch import nn
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.fold import fold
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.codec.quantise import Activation, Options, Quantiser, prove
+from fsar_lab.codec.quantise import Activation, Options, Quantiser, prove, round_weights
 from fsar_lab.codec.quantise_model import quantise_search
 from fsar_lab.config.schema import GaussianConfig, UniformConfig
 from fsar_lab.errors import ExportError
@@ -30,18 +30,27 @@ SHAPES = [
     {"downsamples": 0},
     {"downsamples": 2, "groups": 1},
     {"width": 16, "groups": 4},
+    {"residual_blocks": 2, "long_skip": True},
+    {"pixel_shuffle": True},
+    {"downsamples": 2, "pixel_shuffle": True, "long_skip": True},
 ]
 
 
-def test_folded_chain_is_the_network(compressor: Compressor) -> None:
+@pytest.mark.parametrize(
+    "shape", [{}, {"downsamples": 0}, {"residual_blocks": 3, "long_skip": True}, {"pixel_shuffle": True}], ids=str
+)
+def test_folded_chain_is_the_network(
+    shape: dict[str, int], made_compressor: Callable[..., Compressor]
+) -> None:
+    backbone = made_compressor(**shape).backbone
     for name, channels, side in (("analysis", 3, 16), ("synthesis", 8, 8)):
-        network = getattr(compressor.backbone, name)
+        network = getattr(backbone, name)
         x = torch.randn(2, channels, side, side)
         activations = [x]
         chain = fold(network)
         for layer in chain:
             out = layer(activations[-1], None if layer.skip is None else activations[layer.skip])
-            activations.append(out.relu() if layer.relu else out)
+            activations.append(layer.shuffled(out.relu() if layer.relu else out))
         assert torch.allclose(activations[-1], network(x), atol=1e-5)
 
 
@@ -55,6 +64,22 @@ def test_integer_model_is_close(
     codec = Codec(export(compressor, calibration, {}), threads=1)
     integer, exact = sum(estimated_bits(compressor, codec, images)), sum(float_bits(compressor, images))
     assert abs(integer / exact - 1) < 0.01
+    assert np.array_equal(codec.decode(codec.encode(images)), images)
+
+
+def test_shuffled_weights_share_a_unit_and_nothing_else(made_compressor: Callable[..., Compressor]) -> None:
+    """Four outputs become one channel, which has one scale; each keeps the precision of its largest weight."""
+    (layer,) = [
+        layer for layer in fold(made_compressor(pixel_shuffle=True).backbone.synthesis) if layer.kind == "shuffle"
+    ]
+    inputs = layer.weight.shape[1]
+    scale, power = np.linspace(0.01, 0.02, inputs), np.ones(inputs)
+    weights = round_weights(layer, scale, power, None, 10)
+    assert np.array_equal(weights.unit.reshape(-1, 4), np.repeat(weights.unit[::4, None], 4, 1))
+    real = layer.weight.numpy() * scale[None, :, None, None]
+    error = weights.values * weights.unit[:, None, None, None] - real
+    kept = np.abs(real) <= 511 * weights.unit[:, None, None, None]  # the others are clipped
+    assert (np.abs(error) <= 0.5001 * weights.unit[:, None, None, None])[kept].all() and kept.mean() > 0.99
 
 
 def test_outputs_are_close(compressor: Compressor, codec: Codec, made_images: Images) -> None:

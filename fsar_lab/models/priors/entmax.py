@@ -23,15 +23,19 @@ def entmax(theta: Tensor, alpha: Tensor) -> Tensor:
         wide = scaled.double()
         tau = wide.max() - 1
         for _ in range(STEPS):
-            base = (wide - tau).clamp_min(0)
-            tau = tau + (base.pow(power).sum() - 1) / (power * base.pow(power - 1).sum())
-        base = (wide - tau).clamp_min(0)
-        # At alpha = 2 the slope counts the support; 0^0 would count what lies outside, too.
-        slope = (power * torch.where(base > 0, base.pow(power - 1), 0.0).sum()).to(scaled.dtype)
+            total, slope = _sums(wide - tau, power)
+            tau = tau + (total - 1) / slope
         root = tau.to(scaled.dtype)
+        slope = _sums(scaled - root, power)[1]
     # A last step of the same kind: its value is nothing, its gradient that of the implicit function tau.
     tau = root + (_power(scaled - root, power).sum() - 1) / slope
     return _power(scaled - tau, power)
+
+
+def _sums(base: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of [base]_+^power, and how fast it falls with tau."""
+    total = _power(base, power).sum()
+    return total, power * _power(base, power - 1).sum()
 
 
 def _power(base: Tensor, power: Tensor) -> Tensor:

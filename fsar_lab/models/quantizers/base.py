@@ -85,6 +85,13 @@ class VectorQuantizer(nn.Module):
         half = (0.5 * scale) * self.codebooks.square().sum(-1).unsqueeze(1)
         return torch.baddbmm(half, rows, self.codebooks.transpose(1, 2), beta=-1.0, alpha=scale)
 
+    def nearest(self, rows: Tensor, log_weights: Tensor | None) -> Tensor:
+        """Codes of [G, M, D] rows that maximise -d / 2 plus the log weights, if any: int64 [G, M]."""
+        affinity = self.affinity(rows)
+        if log_weights is not None:
+            affinity = affinity + log_weights.unsqueeze(1)
+        return affinity.argmax(-1)
+
     def gather(self, indices: Tensor) -> Tensor:
         """Codebook vectors of int64 [G, M] -> [G, M, D], with gradient to the codebooks."""
         base = torch.arange(self.groups, device=indices.device).unsqueeze(1) * self.codebook_size
@@ -95,17 +102,21 @@ class VectorQuantizer(nn.Module):
         n, _, h, w = like.shape
         return indices.view(self.groups, n, h, w).transpose(0, 1)
 
+    def index_rows(self, indices: Tensor) -> Tensor:
+        """[N, G, h, w] -> [G, N*h*w]."""
+        return indices.transpose(0, 1).reshape(self.groups, -1)
+
     @torch.no_grad()
     def lookup(self, indices: Tensor) -> Tensor:
         """Indices [N, G, h, w] -> codebook vectors [N, G*D, h, w]."""
         n, _, h, w = indices.shape
-        vectors = self.gather(indices.transpose(0, 1).reshape(self.groups, -1))
+        vectors = self.gather(self.index_rows(indices))
         return vectors.view(self.groups, n, h, w, self.dim).permute(1, 0, 4, 2, 3).reshape(n, -1, h, w)
 
     @torch.no_grad()
     def count_usage(self, indices: Tensor) -> None:
         """Add the codes of one batch [N, G, h, w] to the usage since the last restart."""
-        flat = indices.transpose(0, 1).reshape(self.groups, -1)
+        flat = self.index_rows(indices)
         self.usage.scatter_add_(1, flat, torch.ones_like(flat, dtype=self.usage.dtype))
 
     @torch.no_grad()
@@ -124,6 +135,10 @@ class VectorQuantizer(nn.Module):
         dead = share < self.restart.min_share / self.codebook_size
         self.codebooks.data.copy_(torch.where(dead.unsqueeze(-1), fresh, self.codebooks.data))
         self.usage.zero_()
+
+    def posterior_variance(self) -> float:
+        """sigma^2 of softmax(-d / 2 sigma^2), the posterior that `log_weights` are added to."""
+        return 1.0
 
     def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
         """Quantize y [N, G*D, h, w].

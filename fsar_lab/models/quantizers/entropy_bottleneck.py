@@ -76,24 +76,31 @@ class EntropyBottleneck(VectorQuantizer):
         infinite = edges.new_full((self.groups, 1), torch.inf)
         return self.density.mass(torch.cat([-infinite, edges], 1), torch.cat([edges, infinite], 1))
 
+    def symbol_nats(self, indices: Tensor) -> Tensor:
+        """-log p of indices [N, G, h, w], likewise shaped."""
+        cost = -self.probabilities().clamp_min(TINY).log()
+        return self.index_images(cost.gather(1, self.index_rows(indices)), indices)
+
     def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
         """Quantize y [N, C, h, w], C = G; there is no prior that could have `log_weights`."""
         del log_weights
         rows = self.rows(y).squeeze(-1)  # [G, N*h*w]
         symbols = (rows.detach().round() - self.low).clamp(0, self.codebook_size - 1).long()
+        indices = self.index_images(symbols, y)
         if self.training:
             values = rows + torch.rand_like(rows) - 0.5
             mass = self.density.mass(values - 0.5, values + 0.5)
+            nats = self.index_images(-mass.clamp_min(TINY).log(), y)
         else:
             values = (symbols + self.low).to(rows.dtype)
-            mass = self.probabilities().gather(1, symbols)
+            nats = self.symbol_nats(indices)
         samples = self.images(values.unsqueeze(-1), y)
         return Quantized(
-            indices=self.index_images(symbols, y),
+            indices=indices,
             vectors=samples.reshape(y.shape),
             samples=samples,
             selection=None,
             loss=y.new_zeros(()),
             loss_per_element=y.new_zeros(()),
-            nats=self.index_images(-mass.clamp_min(TINY).log(), y),
+            nats=nats,
         )

@@ -97,6 +97,10 @@ class STHQ(VectorQuantizer):
             scale = 0.5 * (-self.log_variance).exp()
         return self.commitment_weight * (distance * scale)
 
+    def posterior_variance(self) -> float:
+        """sigma^2."""
+        return self.config.variance if self.log_variance is None else float(self.log_variance.exp())
+
     def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
         """See the base class; the loss is the weighted commitment and entropy, summed, in nats."""
         if self.training and self.maximises:

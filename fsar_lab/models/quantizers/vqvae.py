@@ -22,10 +22,7 @@ class VQVAE(VectorQuantizer):
     def forward(self, y: Tensor, log_weights: Tensor | None = None) -> Quantized:
         """Quantize y [N, G*D, h, w], see the base class."""
         rows = self.rows(y)
-        affinity = self.affinity(rows.detach())
-        if log_weights is not None:
-            affinity = affinity + log_weights.unsqueeze(1)
-        indices = affinity.argmax(-1)
+        indices = self.nearest(rows.detach(), log_weights)
         hard = self.gather(indices)
         codebook = (rows.detach() - hard).square().mean()
         commitment = (rows - hard.detach()).square().mean()
