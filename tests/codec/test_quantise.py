@@ -37,7 +37,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(
-    "shape", [{}, {"downsamples": 0}, {"residual_blocks": 3, "long_skip": True}, {"pixel_shuffle": True}], ids=str
+    "shape",
+    [{}, {"downsamples": 0}, {"residual_blocks": 3, "long_skip": True}, {"pixel_shuffle": True}],
+    ids=str,
 )
 def test_folded_chain_is_the_network(
     shape: dict[str, int], made_compressor: Callable[..., Compressor]
@@ -70,7 +72,9 @@ def test_integer_model_is_close(
 def test_shuffled_weights_share_a_unit_and_nothing_else(made_compressor: Callable[..., Compressor]) -> None:
     """Four outputs become one channel, which has one scale; each keeps the precision of its largest weight."""
     (layer,) = [
-        layer for layer in fold(made_compressor(pixel_shuffle=True).backbone.synthesis) if layer.kind == "shuffle"
+        layer
+        for layer in fold(made_compressor(pixel_shuffle=True).backbone.synthesis)
+        if layer.kind == "shuffle"
     ]
     inputs = layer.weight.shape[1]
     scale, power = np.linspace(0.01, 0.02, inputs), np.ones(inputs)

@@ -200,6 +200,4 @@ def test_every_component_of_a_mixture_learns_from_the_start() -> None:
 def test_gaussian_nats_is_what_the_gaussian_coders_share() -> None:
     theta, x = torch.randn(2, 6, 3, 3), torch.randint(0, 256, (2, 3, 3, 3), dtype=torch.uint8)
     mean, log_scale = theta[:, 0::2].clamp(1e-6, 1 - 1e-6), theta[:, 1::2].clamp(-7, 0)
-    torch.testing.assert_close(
-        Gaussian(GaussianConfig()).nats(theta, x), gaussian_nats(x, mean, log_scale)
-    )
+    torch.testing.assert_close(Gaussian(GaussianConfig()).nats(theta, x), gaussian_nats(x, mean, log_scale))

@@ -109,6 +109,16 @@ class McQuic(nn.Module):
             nats=fold_levels(nats),
         )
 
+    def symbol_nats(self, indices: Tensor) -> Tensor:
+        """log K of every symbol, shaped as indices [N, groups, h, w]."""
+        costs = [
+            math.log(size)
+            for j, size in enumerate(reversed(self.codebook_sizes))
+            for _ in range(self.groups << 2 * j)
+        ]
+        table = torch.tensor(costs[::-1], device=indices.device)
+        return table.view(1, -1, 1, 1).expand(indices.shape)
+
     def restore(self, words: Sequence[Tensor]) -> Tensor:
         """Codewords of every level, finest first, [N, G*D, h_l, w_l] -> [N, G*D, H, W]."""
         side: Tensor | None = None
