@@ -38,9 +38,9 @@ from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
 from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
+from fsar_lab.export_residual import level_prior, residual_networks
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
-from fsar_lab.export_residual import level_prior, residual_networks
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR

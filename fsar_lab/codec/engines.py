@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fsar_lab.codec import engine_c, residual_networks
+from fsar_lab.codec import engine_c, engine_residual
 from fsar_lab.codec.parts import Parameters
 from fsar_lab.codec.posterior import Posterior
+from fsar_lab.codec.residual_networks import ResidualNetworks
 
 if TYPE_CHECKING:
     from fsar_lab.codec.integer_network import IntegerNetwork
     from fsar_lab.codec.networks import Networks
-    from fsar_lab.codec.residual_networks import ResidualNetworks
 
 ENGINES = ("c", "torch")
 TORCH_PIXELS = 1 << 16  # that torch sees at a time, at most (but one image): bounds its memory
@@ -41,7 +41,7 @@ def make_networks(
     if engine == "c":
         if device != "cpu":
             raise ValueError(f'the engine "c" runs on the CPU, not on {device}; use engine="torch"')
-        if isinstance(networks, residual_networks.ResidualNetworks):
+        if isinstance(networks, ResidualNetworks):
             return _residual(networks, lambda network: engine_c.Network(network))
         synthesis = engine_c.Synthesis(networks.table, networks.synthesis)
         if isinstance(networks.search, Posterior):
@@ -63,9 +63,9 @@ def posterior_pairs(network: Callable[[NDArray[np.int16]], NDArray[np.int16]]) -
 
 
 def _residual(
-    networks: residual_networks.ResidualNetworks, make: Callable[[IntegerNetwork], residual_networks.Run]
+    networks: ResidualNetworks, make: Callable[[IntegerNetwork], engine_residual.Run]
 ) -> tuple[Analysis, Synthesis]:
-    return residual_networks.Analysis(networks, make), residual_networks.Synthesis(networks, make)
+    return engine_residual.Analysis(networks, make), engine_residual.Synthesis(networks, make)
 
 
 def _torch_networks(
@@ -75,7 +75,7 @@ def _torch_networks(
 
     analysis: Analysis
     synthesis: Synthesis
-    if isinstance(networks, residual_networks.ResidualNetworks):
+    if isinstance(networks, ResidualNetworks):
         analysis, synthesis = _residual(networks, lambda network: engine_torch.Network(network, device))
     else:
         synthesis = engine_torch.Synthesis(networks.table, networks.synthesis, device)

@@ -20,8 +20,8 @@ from fsar_lab.codec import kinds, tensor_file
 from fsar_lab.codec.bits_back import CHAIN, ChainCoder, check_chained
 from fsar_lab.codec.fields import Tensors, damaged, deflate, integer, member
 from fsar_lab.codec.integer_network import NetworkError
-from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.level_prior import LevelPrior
+from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.networks import Networks
 from fsar_lab.codec.parts import Pack, PixelPart, PriorPart
 from fsar_lab.codec.posterior import Posterior

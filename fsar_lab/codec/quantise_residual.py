@@ -8,6 +8,7 @@ fine as the network after the sum allows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from fsar_lab.codec.quantise_model import (
     image_activation,
     quantise_search,
 )
-from fsar_lab.models.quantizers.mcquic import McQuic
+from fsar_lab.models.quantizers.mcquic import McQuic, MultiCodebook
 
 LARGEST = 32767  # of a table's values
 
@@ -99,9 +100,8 @@ def quantise_down(quantizer: McQuic, analysis: nn.Sequential, images: Tensor, op
     chains += [fold(nn.Sequential(*_layers(down))) for down in quantizer.down[1:]]
     quantisers = [Quantiser(chain, options, f"down {level}") for level, chain in enumerate(chains)]
     source, downs = image_activation(images), list[Down]()
-    for level, (quantiser, book) in enumerate(zip(quantisers, quantizer.books, strict=True)):
+    for level, (quantiser, codebooks) in enumerate(zip(quantisers, _codebooks(quantizer), strict=True)):
         following = quantisers[level + 1] if level + 1 < len(quantisers) else None
-        codebooks = book.codebooks.detach().float()
         quantiser.start(source)
         for _ in quantiser.chain[:-1]:
             quantiser.step()
@@ -145,20 +145,20 @@ def quantise_up(
     quantisers = [
         Quantiser(chain, options, f"up {level}", head=level == 0) for level, chain in enumerate(chains)
     ]
+    books = _codebooks(quantizer)
     made: list[tuple[CodeTable, IntegerNetwork]] = []
     side: Activation | None = None
     for level in reversed(range(len(quantisers))):
         quantiser, (first,) = quantisers[level], fold(nn.Sequential(quantizer.head[level], nn.ReLU()))
-        codebooks = quantizer.books[level].codebooks
         if side is None:
-            table = code_table(quantiser, first, codebooks, indices[level])
+            table = code_table(quantiser, first, books[level], indices[level])
         else:
-            table = _added_table(quantiser, first, codebooks, indices[level], side)
+            table = _added_table(quantiser, first, books[level], indices[level], side)
         for _ in quantiser.chain[:-1]:
             quantiser.step()
         if level:
             (finer,) = fold(nn.Sequential(quantizer.head[level - 1]))
-            values = _tabulated(finer, quantizer.books[level - 1].codebooks)
+            values = _tabulated(finer, books[level - 1])
             added = _look_up(values, indices[level - 1]).float()
             quantiser.step(LEVELS, _Total(added, quantisers[level - 1]))
             side = quantiser.activations[-1]
@@ -183,7 +183,7 @@ def _added_table(
 
 def _tabulated(first: FoldedLayer, codebooks: Tensor) -> Tensor:
     """The 1x1 layer's output for every code, the bias in group 0: float64 [G, K, C]."""
-    e = codebooks.detach().double().cpu()
+    e = codebooks.double()
     groups, _, dim = e.shape
     values = torch.einsum("cgd,gkd->gkc", first.weight[:, :, 0, 0].view(-1, groups, dim), e)
     values[0] += first.bias
@@ -204,13 +204,13 @@ def _words(codebooks: Tensor, indices: Tensor) -> Tensor:
 
 def _nearest(z: Tensor, codebooks: Tensor, bias: Tensor | None = None) -> Tensor:
     """argmax of 2 z.e + bias, by default -|e|^2, for z [N, G * D, h, w] and [G, K, D]: int64 [N, G, h, w]."""
-    groups, _, dim = codebooks.shape
+    dim = codebooks.shape[2]
     n, _, h, w = z.shape
     found = []
     for group, e in enumerate(codebooks):
         rows = z[:, group * dim : (group + 1) * dim].permute(0, 2, 3, 1).reshape(-1, dim)
         add = -e.square().sum(1) if bias is None else bias[group].float()
-        parts = [torch.addmm(add, part, e.t(), alpha=2).argmax(1) for part in rows.split(1024)]
+        parts = [torch.addmm(add, part, e.t(), alpha=2).argmax(1) for part in torch.split(rows, 1024)]
         found.append(torch.cat(parts).view(n, h, w))
     return torch.stack(found, 1)
 
@@ -219,6 +219,11 @@ def _clamped(real: Tensor, whole: Tensor, scale: Float, limit: NDArray[np.int64]
     """An activation from integers that may lie beyond its bounds."""
     low, high = (torch.from_numpy(b.astype(np.float32)).view(1, -1, 1, 1) for b in (-limit * signed, limit))
     return Activation(real, whole.float().clamp(low, high), scale, limit, signed)
+
+
+def _codebooks(quantizer: McQuic) -> list[Tensor]:
+    """[G, K, D] of every level."""
+    return [cast(MultiCodebook, book).codebooks.detach().float() for book in quantizer.books]
 
 
 def _layers(network: nn.Module) -> nn.Sequential:

@@ -2,22 +2,22 @@
 
 Level 0 is the finest. With r_0 the image as 2x - 255, level l computes (docs/FORMAT-bundle.md, "Levels")
 
-    z_l = down_l(r_l),   k_l = search_l(z_l),   r_{l+1} = clamp(z_l - sum_g words_l[g, k_l,g], bounds of down_{l+1})
+    z_l = down_l(r_l),   k_l = search_l(z_l),
+    r_{l+1} = clamp(z_l - words_l[k_l], bounds of down_{l+1}'s input),
 
 and back from the coarsest
 
-    u_l = clamp(sum_g codes_l[g, k_l,g] + up_{l+1}(u_{l+1}), bounds of up_l),
+    u_l = clamp(sum_g codes_l[g, k_l,g] + up_{l+1}(u_{l+1}), bounds of up_l's input),
 
-where up_0 gives the (logit, scale) pairs of the pixels. The codewords are tabulated in the units of what they
-are taken from or added to, so that no sum needs a multiplier.
+where up_0 gives the (logit, scale) pairs of the pixels. Codewords are tabulated in the units of what they are
+taken from or added to, so that no sum needs a multiplier.
 
-The indices of all levels are folded onto the coarsest grid [h, w]: level l has G * 4^(L-1-l) of them there, in
-the order (group, row, column).
+The indices of all levels are folded onto the coarsest grid [h, w]: level l has G * 4^(L-1-l) of them there,
+in the order (group, row, column).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,15 +38,11 @@ from fsar_lab.codec.integer_network import (
     check_table,
     magnitude,
 )
-from fsar_lab.codec.parts import Json, Pack, Parameters
+from fsar_lab.codec.parts import Json, Pack
 
 INPUT_LIMIT = 255  # the finest level's down network sees 2x - 255
 MAX_LEVELS = 4
 MAX_FACTOR = 64
-BLOCK_SCORES = 1 << 20  # of a search at a time: they stay in the cache
-
-# int16 [N, H, W, C] -> int16 [N, H', W', C']
-Run = Callable[[NDArray[np.int16]], NDArray[np.int16]]
 
 
 @dataclass(frozen=True)
@@ -206,122 +202,3 @@ def _change(network: IntegerNetwork, name: str, enlarging: bool) -> int:
     if (max(strides, default=1) > 1) if enlarging else ups:
         raise NetworkError(f"{name} must {'enlarge' if enlarging else 'shrink'}")
     return int(np.prod(ups if enlarging else strides))
-
-
-class Analysis:
-    """Images to indices.
-
-    Args:
-        networks: of all levels.
-        make: an engine's plain network, int16 [N, H, W, C] to int16 [N, H', W', C'].
-    """
-
-    def __init__(self, networks: ResidualNetworks, make: Callable[[IntegerNetwork], Run]) -> None:
-        self.levels = networks.levels
-        self.runs = [make(level.down) for level in self.levels]
-        # Sums are integers below 2^24, hence exact in float32 in any order.
-        self.searches = [
-            (level.search.weight.swapaxes(1, 2).astype(np.float32), level.search.bias.astype(np.float32))
-            for level in self.levels
-        ]
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """uint8 [N, H, W, 3] -> indices uint16 [N, groups, h, w]."""
-        rest = images.astype(np.int16) * 2 - INPUT_LIMIT
-        found: list[NDArray[np.uint16]] = []
-        for number, (level, run, search) in enumerate(
-            zip(self.levels, self.runs, self.searches, strict=True)
-        ):
-            z = run(rest)
-            index = _nearest(z, *search)
-            found.append(index)
-            if level.words is not None:
-                bounds = self.levels[number + 1].down
-                left = z - _sums(level.words, index, side_by_side=True)
-                rest = np.clip(left, bounds.low, bounds.high).astype(np.int16)
-        return fold_indices(found)
-
-
-class Synthesis:
-    """Indices to distribution parameters.
-
-    Args:
-        networks: of all levels.
-        make: as for Analysis.
-    """
-
-    def __init__(self, networks: ResidualNetworks, make: Callable[[IntegerNetwork], Run]) -> None:
-        self.levels, self.counts = networks.levels, networks.group_counts
-        self.runs = [make(level.up) for level in self.levels]
-
-    def __call__(self, indices: NDArray[np.uint16]) -> Parameters:
-        """Indices uint16 [N, groups, h, w] -> (logit int16, scale index uint8), both [N, 3, H, W]."""
-        side: NDArray[np.int16] | None = None
-        parts = unfold_indices(indices, self.counts)
-        for level, run, index in zip(self.levels[::-1], self.runs[::-1], parts[::-1], strict=True):
-            total = _sums(level.table.values, index)
-            if side is not None:
-                total += side
-            side = run(np.clip(total, level.table.low, level.table.high).astype(np.int16))
-        assert side is not None
-        planes = side.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(planes[:, 0::2]), planes[:, 1::2].astype(np.uint8, order="C")
-
-
-def _nearest(
-    z: NDArray[np.int16], weight: NDArray[np.float32], bias: NDArray[np.float32]
-) -> NDArray[np.uint16]:
-    """The best code of every group, the first of equals.
-
-    Args:
-        z: [N, h, w, G * D]. weight: [G, D, K]. bias: [G, K].
-
-    Returns:
-        uint16 [N, G, h, w].
-    """
-    n, h, w, _ = z.shape
-    groups, dim, size = weight.shape
-    rows = z.reshape(-1, groups, dim).astype(np.float32)
-    best = np.empty((groups, len(rows)), np.uint16)
-    block = max(1, BLOCK_SCORES // size)
-    for group in range(groups):
-        for start in range(0, len(rows), block):
-            scores = rows[start : start + block, group] @ weight[group]
-            scores += bias[group]
-            best[group, start : start + block] = scores.argmax(1)
-    return np.ascontiguousarray(best.reshape(groups, n, h, w).swapaxes(0, 1))
-
-
-def _sums(
-    values: NDArray[np.int16], index: NDArray[np.uint16], side_by_side: bool = False
-) -> NDArray[np.int32]:
-    """Entries [G, K, C] of indices [N, G, h, w]: summed over groups, [N, h, w, C], or as [N, h, w, G * C]."""
-    chosen = [table[index[:, group]].astype(np.int32) for group, table in enumerate(values)]
-    if side_by_side:
-        return np.concatenate(chosen, 3)
-    for other in chosen[1:]:
-        chosen[0] += other
-    return chosen[0]
-
-
-def fold_indices(levels: list[NDArray[np.uint16]]) -> NDArray[np.uint16]:
-    """[N, G, h * 2^j, w * 2^j] of every level, j = L-1 .. 0, to [N, groups, h, w]."""
-    h, w = levels[-1].shape[2:]
-    parts = []
-    for level in levels:
-        n, groups, rows, columns = level.shape
-        blocks = level.reshape(n, groups, h, rows // h, w, columns // w)
-        parts.append(blocks.transpose(0, 1, 3, 5, 2, 4).reshape(n, -1, h, w))
-    return np.concatenate(parts, 1)
-
-
-def unfold_indices(indices: NDArray[np.uint16], counts: tuple[int, ...]) -> list[NDArray[np.uint16]]:
-    """The inverse of `fold_indices`, given how many indices each level has at a position."""
-    n, _, h, w = indices.shape
-    levels, groups, start = [], counts[-1], 0
-    for count in counts:
-        side = 1 << (count // groups).bit_length() // 2  # count = groups * 4^j
-        blocks = indices[:, start : start + count].reshape(n, groups, side, side, h, w)
-        levels.append(blocks.transpose(0, 1, 4, 2, 5, 3).reshape(n, groups, h * side, w * side))
-        start += count
-    return levels
