@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fsar_lab.codec.integer_network import IntegerNetwork
+from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
 from fsar_lab.codec.parts import Parameters
 from fsar_lab.codec.residual_networks import INPUT_LIMIT, ResidualNetworks
 from fsar_lab.errors import SymbolRangeError
 
-BLOCK_SCORES = 1 << 20  # of a search at a time: they stay in the cache
+BLOCK_SCORES = 1 << 19  # of a search at a time: they stay in the cache
 
 # int16 [N, H, W, C] -> int16 [N, H', W', C']
 Run = Callable[[NDArray[np.int16]], NDArray[np.int16]]
@@ -33,11 +33,7 @@ class Analysis:
     def __init__(self, networks: ResidualNetworks, make: Callable[[IntegerNetwork], Run]) -> None:
         self.levels = networks.levels
         self.runs = [make(level.down) for level in self.levels]
-        # Sums are integers below 2^24, hence exact in float32 in any order.
-        self.searches = [
-            (level.search.weight.swapaxes(1, 2).astype(np.float32), level.search.bias.astype(np.float32))
-            for level in self.levels
-        ]
+        self.searches = [_search_matrix(level.search) for level in self.levels]
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """uint8 [N, H, W, 3] -> indices uint16 [N, groups, h, w]."""
@@ -47,7 +43,7 @@ class Analysis:
             zip(self.levels, self.runs, self.searches, strict=True)
         ):
             z = run(rest)
-            index = _nearest(z, *search)
+            index = _nearest(z, search)
             found.append(index)
             if level.words is not None:
                 bounds = self.levels[number + 1].down
@@ -84,27 +80,29 @@ class Synthesis:
         return np.ascontiguousarray(planes[:, 0::2]), planes[:, 1::2].astype(np.uint8, order="C")
 
 
-def _nearest(
-    z: NDArray[np.int16], weight: NDArray[np.float32], bias: NDArray[np.float32]
-) -> NDArray[np.uint16]:
-    """The best code of every group, the first of equals.
+def _search_matrix(search: CodeSearch) -> NDArray[np.float32]:
+    """What vectors and a one behind each are multiplied with, [G, D + 1, K].
 
-    Args:
-        z: [N, h, w, G * D]. weight: [G, D, K]. bias: [G, K].
-
-    Returns:
-        uint16 [N, G, h, w].
+    Every sum of products is an integer below 2^24, hence exact in float32 in any order.
     """
+    both = np.concatenate([search.weight, search.bias[:, :, None]], 2)
+    return np.ascontiguousarray(both.swapaxes(1, 2), np.float32)
+
+
+def _nearest(z: NDArray[np.int16], matrix: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """The best code of every group, the first of equals: z [N, h, w, G * D] -> uint16 [N, G, h, w]."""
     n, h, w, _ = z.shape
-    groups, dim, size = weight.shape
-    rows = z.reshape(-1, groups, dim).astype(np.float32)
+    groups, dim, size = matrix.shape
+    rows = np.ones((n * h * w, groups, dim), np.float32)
+    rows[:, :, :-1] = z.reshape(-1, groups, dim - 1)
     best = np.empty((groups, len(rows)), np.uint16)
     block = max(1, BLOCK_SCORES // size)
+    scores = np.empty((block, size), np.float32)
     for group in range(groups):
         for start in range(0, len(rows), block):
-            scores = rows[start : start + block, group] @ weight[group]
-            scores += bias[group]
-            best[group, start : start + block] = scores.argmax(1)
+            part = np.ascontiguousarray(rows[start : start + block, group])
+            found = np.matmul(part, matrix[group], out=scores[: len(part)])
+            best[group, start : start + block] = found.argmax(1)
     return np.ascontiguousarray(best.reshape(groups, n, h, w).swapaxes(0, 1))
 
 

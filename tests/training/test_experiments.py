@@ -186,6 +186,19 @@ def test_convolution_priors(tiny: list[str], tmp_path: Path, prior: str) -> None
     assert result["bpd_latents"] < 0.97 * 2 * 64 * 4 / (3 * 256)
 
 
+def test_codebooks_at_several_resolutions(tiny: list[str], tmp_path: Path) -> None:
+    mcquic = ["quantizer=mcquic", "prior=none", "~quantizer.codebook_size", "quantizer.groups=2"]
+    mcquic += ["quantizer.dim=4", "quantizer.codebook_sizes=[32,16,8]", "callbacks.pictures.images=2"]
+    mcquic += ["callbacks=default", "callbacks.progress=false", "callbacks.coding_speed.enabled=false"]
+    result = run(tiny, mcquic, tmp_path / "r")
+    check(result, tolerance=0.02)  # hardly trained, as above
+    codes = 2 * (16 * 5 + 4 * 4 + 1 * 3) / (3 * 256)  # log2 K bits each, on 4x4, 2x2 and 1x1 positions
+    assert result["bpd_latents_estimated"] == pytest.approx(codes)
+    (sibling,) = result["siblings"]
+    assert sibling["lossless"] and sibling["bpd_latents"] == pytest.approx(codes, rel=0.01)
+    assert list((tmp_path / "r" / "pictures").iterdir())
+
+
 @pytest.mark.slow
 def test_profile_is_written(tiny: list[str], tmp_path: Path) -> None:
     check(run(tiny, PROFILE, tmp_path / "run"), tolerance=0.02)  # 20 steps, as above
