@@ -13,6 +13,7 @@ The file is all that coding needs: `fsar_lab.Codec.load(FILE)`. docs/FORMAT-bund
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -27,36 +28,33 @@ from fsar_lab.codec.bits_back import sample
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.engine_torch import Analysis, Network
 from fsar_lab.codec.engines import posterior_pairs
-from fsar_lab.codec.estimate import pixel_bits
+from fsar_lab.codec.estimate import can_estimate, pixel_bits
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
-from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.networks import Networks
-from fsar_lab.codec.parts import PixelPart, PriorPart
-from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables, uniform_tables
+from fsar_lab.codec.parts import PriorPart
+from fsar_lab.codec.prior import uniform_tables
 from fsar_lab.codec.quantise import Options
-from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
+from fsar_lab.codec.quantise_model import quantise_analysis, quantise_synthesis
 from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
 from fsar_lab.export_residual import level_prior, residual_networks
-from fsar_lab.models.coders.gaussian import Gaussian
-from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
 from fsar_lab.models.quantizers.mcquic import McQuic
-from fsar_lab.tables import latents, pixels
-from fsar_lab.tables.compact import compact_tables
+from fsar_lab.models.reduced import reduced
+from fsar_lab.pixel_export import outputs, pixel_facts, pixel_part
+from fsar_lab.tables import latents
 from fsar_lab.tables.convolution import convolution_prior
-from fsar_lab.tables.normalise import normalise
+from fsar_lab.tables.pixels_alone import pixels_alone
+from fsar_lab.tables.prior_tables import fsar_tables, static_tables
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
-MERGE_LOSS_PPM = (
-    5000  # of the latents' entropy, what merging contexts may lose before the tables are fitted anew
-)
 MAX_BITS = 16  # of a table
 FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
 T = TypeVar("T")
@@ -77,11 +75,11 @@ def export(
     Raises:
         ExportError: something has no exact integer counterpart; the message names it.
     """
-    model = copy.deepcopy(compressor).cpu().eval().float()
-    config = model.coder.config
-    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
+    model = reduced(copy.deepcopy(compressor).cpu().eval().float())
     if model.backbone is None:
-        return CodecModel(None, None, pixel_part(model.coder), facts)
+        seen = calibration if statistics is None else statistics
+        return CodecModel(None, None, pixels_alone(model.coder, seen), facts)
+    facts = {**facts, **pixel_facts(model.coder)}
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
     with torch.no_grad():
@@ -91,7 +89,7 @@ def export(
             return CodecModel(networks, normal_prior(model.quantizer), pixel_part(model.coder), facts)
         seen = calibration if statistics is None else statistics
         if isinstance(model.quantizer, McQuic):
-            levels = residual_networks(model, calibration, _outputs(model.coder), _first)
+            levels = residual_networks(model, calibration, outputs(model.coder), _first)
             return CodecModel(levels, level_prior(levels, seen), pixel_part(model.coder), facts)
         networks = _networks(model, calibration)
         indices = _indices(networks.analysis, networks.code_search, seen)
@@ -102,9 +100,9 @@ def _networks(model: Compressor, calibration: Tensor) -> Networks:
     """Analysis and synthesis in integers."""
     analysis, search = _first(lambda options: _analysis(model, calibration, options))
     indices = _indices(analysis, search, calibration)
-    outputs, network = _outputs(model.coder), model.backbone.synthesis
+    units, network = outputs(model.coder), model.backbone.synthesis
     table, synthesis = _first(
-        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, outputs, options)
+        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, units, options)
     )
     return Networks(analysis, search, table, synthesis)
 
@@ -119,9 +117,9 @@ def _sampling_networks(model: Compressor, calibration: Tensor) -> Networks:
     x = np.ascontiguousarray(calibration.permute(0, 2, 3, 1).numpy())
     pairs = np.concatenate([run(x[i : i + 64]) for i in range(0, len(x), 64)])
     indices = torch.from_numpy(sample(posterior, pairs).astype(np.int64))
-    outputs = _outputs(model.coder)
+    units = outputs(model.coder)
     table, synthesis = _first(
-        lambda options: quantise_synthesis(network, gaussian.centres(), indices, outputs, options)
+        lambda options: quantise_synthesis(network, gaussian.centres(), indices, units, options)
     )
     return Networks(analysis, posterior, table, synthesis)
 
@@ -138,7 +136,10 @@ def _first(attempt: Callable[[Options], T]) -> T:
 
 def _analysis(model: Compressor, calibration: Tensor, options: Options) -> tuple[IntegerNetwork, CodeSearch]:
     network = model.backbone.analysis
-    return quantise_analysis(network, model.quantizer.codebooks, calibration, options)
+    bonus = None
+    if hasattr(model.prior, "log_weights"):  # 2 sigma^2 ln e: log-softmax(-d / 2 sigma^2) + ln e, scaled
+        bonus = 2 * model.quantizer.posterior_variance() * model.prior.log_weights().double().numpy()
+    return quantise_analysis(network, model.quantizer.codebooks, calibration, options, bonus)
 
 
 def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Tensor:
@@ -147,15 +148,6 @@ def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Te
     x = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
     parts = [run(x[i : i + 64]) for i in range(0, len(x), 64)]
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
-
-
-def _outputs(coder: Gaussian) -> tuple[Output, Output]:
-    """Integer units of the (mean, log scale) pair."""
-    config = coder.config
-    unit, zero = pixels.logit_unit(config.sigmoid_mean)
-    step = (config.log_scale_max - config.log_scale_min) / max(1, config.num_scales - 1)
-    half = pixels.LOGITS // 2
-    return Output(unit, zero, -half, half - 1), Output(step, config.log_scale_min, 0, config.num_scales - 1)
 
 
 def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
@@ -172,11 +164,10 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
         return own_tables(model.quantizer, indices)
     offsets = model.prior.offsets
     if isinstance(model.prior, FSAR):
-        counts = latents.fsar_counts(model.prior, model.quantizer.codebooks)
-        contexts = latents.contexts_of(indices, offsets, size)
-        compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
-        by_group = compact.context_map.reshape(groups, -1)
-        return PriorTables(compact.features, compact.basis, compact.bias, by_group, latents.BITS, offsets)
+        return fsar_tables(model.prior, model.quantizer.codebooks, indices)
+    if isinstance(model.prior, CodeFreq):
+        p = torch.softmax(model.prior.logits.detach().double(), -1).numpy()
+        return static_tables(p, indices, latents.BITS)
     if offsets:
         raise ExportError(
             f"{type(model.prior).__name__} has contexts but no tables yet; use an fsar or uniform prior"
@@ -190,29 +181,14 @@ def own_tables(quantizer: EntropyBottleneck, indices: NDArray[np.int64]) -> Prio
     Most channels hardly ever leave their mode: with 14 bits the other symbols' floor would cost 0.006 bit a
     latent, of which there are several for each sub-pixel.
     """
-    counts = normalise(quantizer.probabilities().detach().double().numpy(), MAX_BITS)
-    contexts = latents.contexts_of(indices, (), quantizer.codebook_size)
-    compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
-    by_group = compact.context_map.reshape(-1, 1)
-    return PriorTables(compact.features, compact.basis, compact.bias, by_group, MAX_BITS, ())
-
-
-def pixel_part(coder: Gaussian) -> PixelPart:
-    """The coder in integers."""
-    config = coder.config
-    scales = pixels.scale_grid(config.log_scale_min, config.log_scale_max, config.num_scales)
-    weight, bias = np.zeros((coder.colours, 0)), np.zeros(coder.colours)
-    if isinstance(coder, GaussianLinearAR):
-        weight, bias = coder.weight.detach().double().numpy(), coder.bias.detach().double().numpy()
-    fixed_weight, fixed_bias = pixels.linear_ar(coder.taps, weight, bias)
-    return MeanScaleTables(
-        pixels.fine_cdfs(scales), pixels.mean_lut(config.sigmoid_mean), coder.taps, fixed_weight, fixed_bias
-    )
+    p = quantizer.probabilities().detach().double().numpy()
+    return static_tables(p, indices, MAX_BITS)
 
 
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
+    compressor = reduced(compressor)
     prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
     if prior is not None:
         prior.eval()
@@ -240,9 +216,8 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
         latent = sum(posterior_bits(compressor.quantizer, part) for part in parts)
     elif model.networks:
         latent = estimated_latent_bits(compressor, codec.analyse(images))
-    if isinstance(model.pixels, MeanScaleTables):
-        low, high = model.facts["log_scale_min"], model.facts["log_scale_max"]
-        return latent, pixel_bits(codec, images, pixels.scale_grid(low, high, len(model.pixels.cdf)))
+    if can_estimate(codec):
+        return latent, pixel_bits(codec, images)
     return latent, float_bits(compressor, images)[1]
 
 
@@ -250,7 +225,8 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
 def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float, float]:
     """(latent, pixel) bits of the float model: what the integer model's loss is measured against."""
     model = copy.deepcopy(compressor).eval()
-    device, latent, pixel = next(model.parameters()).device, 0.0, 0.0
+    device = next(itertools.chain(model.parameters(), model.buffers())).device
+    latent = pixel = 0.0
     for start in range(0, len(images), 64):
         x = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).to(device)
         output = model(x)

@@ -18,7 +18,7 @@ from fsar_lab.codec.quantise_model import Output
 from fsar_lab.codec.quantise_residual import quantise_down, quantise_up
 from fsar_lab.codec.residual_networks import Level, ResidualNetworks
 from fsar_lab.models.compressor import Compressor
-from fsar_lab.tables.static import static_tables
+from fsar_lab.tables.counted import counted_tables
 
 BATCH = 64  # images at a time
 
@@ -26,7 +26,7 @@ BATCH = 64  # images at a time
 def residual_networks(
     model: Compressor,
     calibration: Tensor,
-    outputs: tuple[Output, Output],
+    outputs: tuple[Output, ...],
     first: Callable[[Callable[[Options], Any]], Any],
 ) -> ResidualNetworks:
     """The networks of all levels in integers.
@@ -56,7 +56,7 @@ def level_prior(networks: ResidualNetworks, images: Tensor) -> LevelPrior:
         for seen, level in zip(counts, unfold_indices(found, networks.group_counts), strict=True):
             seen += _histograms(level, seen.shape[1])
     parts = zip(counts, networks.group_counts, strict=True)
-    return LevelPrior(tuple(static_tables(seen, groups) for seen, groups in parts))
+    return LevelPrior(tuple(counted_tables(seen, groups) for seen, groups in parts))
 
 
 def _histograms(indices: NDArray[np.uint16], size: int) -> NDArray[np.int64]:

@@ -27,7 +27,7 @@ Y_LEVELS = LEVELS[3:]  # of y in the codeword search; the codebook gets the bits
 
 @dataclass(frozen=True)
 class Output:
-    """Units of one output pair: float value = zero + unit * integer, integer in [low, high]."""
+    """Units of one output: float value = zero + unit * integer, integer in [low, high]."""
 
     unit: float
     zero: float
@@ -36,7 +36,11 @@ class Output:
 
 
 def quantise_analysis(
-    network: nn.Sequential, codebooks: Tensor, images: Tensor, options: Options
+    network: nn.Sequential,
+    codebooks: Tensor,
+    images: Tensor,
+    options: Options,
+    bonus: NDArray[np.float64] | None = None,
 ) -> tuple[IntegerNetwork, CodeSearch]:
     """The analysis network and the codeword search.
 
@@ -45,6 +49,7 @@ def quantise_analysis(
         codebooks: float [G, K, D].
         images: calibration, uint8 [N, 3, H, W].
         options: see Options.
+        bonus: see `quantise_search`.
 
     Raises:
         ExportError: naming the layer whose sums cannot be proven exact.
@@ -55,7 +60,7 @@ def quantise_analysis(
     for number in range(len(chain)):
         quantiser.step(Y_LEVELS if number + 1 == len(chain) else LEVELS)
     y = quantiser.activations[-1]
-    return quantiser.network(), quantise_search(codebooks, y.scale, y.limit)
+    return quantiser.network(), quantise_search(codebooks, y.scale, y.limit, bonus)
 
 
 def quantise_pairs(
@@ -88,17 +93,22 @@ def image_activation(images: Tensor) -> Activation:
     return Activation(integer * INPUT_SCALE, integer, scale, limit, True)
 
 
-def quantise_search(codebooks: Tensor, scale: Float, limit: NDArray[np.int64]) -> CodeSearch:
+def quantise_search(
+    codebooks: Tensor, scale: Float, limit: NDArray[np.int64], bonus: NDArray[np.float64] | None = None
+) -> CodeSearch:
     """2 E and -|E|^2 in one unit, as fine as sums below 2^24 and int16 allow.
 
     Args:
         codebooks: float [G, K, D].
         scale: of y, [G * D].
         limit: of y, [G * D].
+        bonus: what each codeword's score gets beside, [G, K]: a prior's preference as a squared distance.
     """
     e = codebooks.detach().double().cpu().numpy()
     groups, _, dim = e.shape
     weight, bias = 2 * e * scale.reshape(groups, 1, dim), -(e**2).sum(2)
+    if bonus is not None:
+        bias = bias + bonus
     sums = (np.abs(weight) * limit.reshape(groups, 1, dim)).sum(2) + np.abs(bias)
     # Rounding adds at most half a unit for each product and for the bias.
     room = EXACT - 2 - 0.5 * limit.reshape(groups, dim).sum(1).max()
@@ -113,7 +123,7 @@ def quantise_synthesis(
     network: nn.Sequential,
     codebooks: Tensor,
     indices: Tensor,
-    outputs: tuple[Output, Output],
+    outputs: tuple[Output, ...],
     options: Options,
 ) -> tuple[CodeTable, IntegerNetwork]:
     """The code table (look-up and first 1x1 layer) and the rest of the synthesis network.
@@ -122,7 +132,7 @@ def quantise_synthesis(
         network: float synthesis in evaluation mode; its first layer is a 1x1 convolution.
         codebooks: float [G, K, D].
         indices: of calibration images, int64 [N, G, h, w].
-        outputs: units of the (mean, log scale) pair that each colour has.
+        outputs: units of the outputs that each colour has, e.g. of mean and log scale.
         options: see Options.
 
     Raises:
@@ -173,13 +183,13 @@ def code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, indi
     return CodeTable(whole.astype(np.int16), *bounds)
 
 
-def head(quantiser: Quantiser, outputs: tuple[Output, Output]) -> None:
+def head(quantiser: Quantiser, outputs: tuple[Output, ...]) -> None:
     """The last layer, whose output units are given: its weights take the units that fit them."""
     layer, source = quantiser.chain[-1], quantiser.activations[-1]
     if layer.relu or layer.skip is not None:
         raise ExportError(f"{quantiser.what}: the last layer must be a plain convolution")
-    pairs = layer.weight.shape[0] // len(outputs)
-    unit, zero, low, high = np.tile([[o.unit, o.zero, o.low, o.high] for o in outputs], (pairs, 1)).T
+    colours = layer.weight.shape[0] // len(outputs)
+    unit, zero, low, high = np.tile([[o.unit, o.zero, o.low, o.high] for o in outputs], (colours, 1)).T
     real = layer.weight.numpy() * source.scale[None, :, None, None]
     sums = (np.abs(real).sum((2, 3)) @ source.limit + np.abs(layer.bias.numpy() - zero)) / unit
     room = (

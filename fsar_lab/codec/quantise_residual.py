@@ -126,7 +126,7 @@ def quantise_up(
     quantizer: McQuic,
     synthesis: nn.Sequential,
     indices: list[Tensor],
-    outputs: tuple[Output, Output],
+    outputs: tuple[Output, ...],
     options: Options,
 ) -> list[tuple[CodeTable, IntegerNetwork]]:
     """The code tables and the networks back to the pixels' distribution, finest level first.

@@ -24,7 +24,7 @@ from fsar_lab.errors import DamagedStreamError, SymbolRangeError
 from fsar_lab.export import estimated_bits, export, float_bits
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
-from fsar_lab.tables.static import static_tables
+from fsar_lab.tables.counted import counted_tables
 
 SIZES = (24, 12, 6)
 OVERRIDES = [
@@ -150,17 +150,17 @@ def test_folding_is_the_trained_models_and_has_an_inverse() -> None:
     assert all(np.array_equal(*pair) for pair in zip(levels, back, strict=True))
 
 
-def test_static_tables_are_the_frequencies() -> None:
+def test_counted_tables_are_the_frequencies() -> None:
     rng = np.random.default_rng(1)
     counts = rng.integers(0, 4000, (2, 300)) * rng.integers(0, 2, (2, 300))
-    tables = static_tables(counts, 8)
+    tables = counted_tables(counts, 8)
     tables.check()
     assert tables.context_map.ravel().tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     smooth = (counts + 0.5) / (counts.sum(1, keepdims=True) + 150)
     got = tables.counts / 65536
     divergence = (smooth * np.log2(smooth / got)).sum(1)
     assert (np.abs(got - smooth) < 3e-4).all() and (divergence < 0.01).all()
-    single = static_tables(counts[:1], 3).counts.astype(np.int64)
+    single = counted_tables(counts[:1], 3).counts.astype(np.int64)
     assert np.abs(single - tables.counts[:1].astype(np.int64)).max() <= 4  # logits in steps of 2^-8 bit
 
 

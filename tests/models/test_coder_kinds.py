@@ -95,7 +95,7 @@ def test_starting_scales_have_the_deviation_of_the_pixels() -> None:
 
 @pytest.mark.parametrize("mean", [0.0, 0.1234, 0.5, 0.5 + 0.49 / 255, 0.99, 1.0])
 def test_mean_offset_costs_the_wrapped_residual(mean: float) -> None:
-    """Evaluation: r = (x - round(255 mean) + 128) mod 256 under a Gaussian around 128, tails at r = 0, 255."""
+    """Evaluation: r = (x - round(255 mean) + 128) mod 256 under a Gaussian around 128, with both tails."""
     coder = GaussianMeanOffset(GaussianMeanOffsetConfig()).eval()
     got = all_levels(coder, torch.tensor([mean, -2.0] * 3)).double()
     normal = torch.distributions.Normal(torch.tensor(0.0, dtype=torch.float64), 255 * math.exp(-2.0))

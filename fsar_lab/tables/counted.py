@@ -11,7 +11,7 @@ BITS = 16  # of a table: the floor of one count in 2^16 costs little even with t
 FEATURE = 16  # a table's own feature: its logits are kept in steps of 2^-10 bit, within +-32 bits of the mean
 
 
-def static_tables(counts: NDArray[np.integer], groups: int) -> PriorTables:
+def counted_tables(counts: NDArray[np.integer], groups: int) -> PriorTables:
     """A table for each row of counts, for `groups` groups: consecutive ones share a row.
 
     A symbol's probability is (count + 1/2) / (total + K/2), the Krichevsky-Trofimov estimate.
