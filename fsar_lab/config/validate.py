@@ -148,7 +148,7 @@ def _levels(config: TrainConfig) -> Iterator[str]:
     most = MAX_LEVEL_CODES >> 2 * (levels - 1)
     if quantizer.groups > most:
         yield (
-            f"quantizer.groups: {quantizer.groups} codes at every position of {levels} levels, at most {most} "
+            f"quantizer.groups: {quantizer.groups} codes at each position of {levels} levels, at most {most} "
             f"can be -> quantizer.groups={most}, or fewer quantizer.codebook_sizes"
         )
 
