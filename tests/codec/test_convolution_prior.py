@@ -112,13 +112,14 @@ def test_integers_cost_what_the_float_network_says(made_compressor: Any, mask: s
     part = convolution_prior(prior, compressor.quantizer.codebooks)
     indices = np.random.default_rng(0).integers(0, 64, (40, 2, 8, 8)).astype(np.uint16)
     sampled = part.make_coder().pop(noise(40), indices.shape)  # typical of the prior itself
-    for latents, tolerance in ((sampled, 1e-3), (indices, 5e-3)):
+    for latents, tolerance in ((sampled, 1e-3), (indices, 0.02)):
         encoder = entropy.Encoder(40)
         start = encoder.information()
         part.make_coder().push(encoder, latents)
         bits = encoder.information() - start
         assert bits == pytest.approx(estimated_latent_bits(compressor, latents), rel=tolerance)
-    assert bits > 1.1 * 6 * indices.size  # what is not typical costs more than uniform indices
+    # What is not typical costs more than uniform indices; its least likely symbols have a count all the same.
+    assert bits > 1.1 * 6 * indices.size
 
 
 def noise(number: int) -> entropy.Decoder:
