@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from fsar_lab import entropy
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.convolution_prior import ConvolutionPrior
 from fsar_lab.codec.fixed_point import softmax_counts
 from fsar_lab.codec.integer_network import NetworkError
-from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.model import KEY, CodecModel
 from fsar_lab.config.schema import ConvolutionConfig
 from fsar_lab.errors import DamagedStreamError, ExportError, SymbolRangeError
 from fsar_lab.export import estimated_latent_bits
@@ -161,6 +164,48 @@ def test_codes_images_in_a_bundle(
     damaged[40] ^= 16
     with pytest.raises(DamagedStreamError):
         Codec(loaded, 1).decode(bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "convolutions"}, "unknown kind"),
+        ({"mask": "other"}, "an unknown mask"),
+        ({"mask": 3}, "no str 'mask'"),
+        ({"mask": "checkerboard"}, "prior.static is missing"),
+        ({"kernel": 4}, "size that its description implies|unknown mask"),
+        ({"kernel": 17}, "kernel = 17"),
+        ({"kernel": 5}, "size that its description implies"),
+        ({"groups": 1}, "size that its description implies"),
+        ({"groups": 257}, "groups = 257"),
+        ({"groups": 256}, "too many weights"),
+        ({"codebook_size": 65535, "bits": 16}, "size that its description implies"),
+        ({"dim": 256}, "size that its description implies"),
+        ({"dim": 0}, "dim = 0"),
+        ({"shift": 1}, "128 bits"),
+        ({"shift": 41}, "shift = 41"),
+        ({"bits": 9}, "do not match its id"),
+        ({"bits": 17}, "bits = 17"),
+    ],
+    ids=str,
+)
+def test_bundles_from_strangers(
+    change: dict[str, Any],
+    message: str,
+    model: CodecModel,
+    compressor: Compressor,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "codec.fsarm"
+    prior = convolution_prior(make_float("raster", 3, 2, 16, 4), compressor.quantizer.codebooks)
+    replace(model, prior=prior).save(path)
+    with safe_open(str(path), framework="numpy") as file:
+        description = json.loads(file.metadata()[KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    description["prior"] |= change
+    save_file(tensors, path, {KEY: json.dumps(description)})
+    with pytest.raises(DamagedStreamError, match=message):
+        CodecModel.load(path)
 
 
 @pytest.mark.parametrize(
