@@ -201,6 +201,19 @@ def test_bits_back(tiny: list[str], tmp_path: Path) -> None:
     assert result["bpd_single_image"] > result["bpd"] + 20 * result["bpd_initial"]
 
 
+def test_codebooks_at_several_resolutions(tiny: list[str], tmp_path: Path) -> None:
+    mcquic = ["quantizer=mcquic", "prior=none", "~quantizer.codebook_size", "quantizer.groups=2"]
+    mcquic += ["quantizer.dim=4", "quantizer.codebook_sizes=[32,16,8]", "callbacks.pictures.images=2"]
+    mcquic += ["callbacks=default", "callbacks.progress=false", "callbacks.coding_speed.enabled=false"]
+    result = run(tiny, mcquic, tmp_path / "r")
+    check(result, tolerance=0.02)  # hardly trained, as above
+    codes = 2 * (16 * 5 + 4 * 4 + 1 * 3) / (3 * 256)  # log2 K bits each, on 4x4, 2x2 and 1x1 positions
+    assert result["bpd_latents_estimated"] == pytest.approx(codes)
+    (sibling,) = result["siblings"]
+    assert sibling["lossless"] and sibling["bpd_latents"] == pytest.approx(codes, rel=0.01)
+    assert list((tmp_path / "r" / "pictures").iterdir())
+
+
 QUANTIZERS = {
     "sqvae": ["anneal=exp50", "prior=fsar_o1s"],
     "vqvae_ema": ["prior=uniform"],
