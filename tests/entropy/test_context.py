@@ -23,7 +23,7 @@ def arguments(seed: int = 0, large: bool = False) -> dict[str, np.ndarray]:
         weights = np.where(rng.random(shape) < 0.5, 32767, -32768).astype(np.int16)
         limits = (sign << 30).astype(np.int32)
         steps = np.sort(rng.integers(-(2**31), 2**31, (3, STATES - 1)), 1).astype(np.int32)
-        return {"weights": weights, "energy": weights[::-1], "bias": limits, "base": -limits, "thresholds": steps}
+        return {"weights": weights, "energy": weights[::-1].copy(), "bias": limits, "base": -limits, "thresholds": steps}
     return {
         "weights": rng.integers(-900, 1500, shape).astype(np.int16),
         "energy": rng.integers(-100, 1000, shape).astype(np.int16),
