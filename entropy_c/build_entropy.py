@@ -29,6 +29,7 @@ SOURCES = [
     "kernels_sse4.c",
     "merge.c",
     "merge_rows.c",
+    "mixture.c",
     "pixels.c",
     "pixels_model.c",
     "rows.c",

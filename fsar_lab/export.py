@@ -28,19 +28,17 @@ from fsar_lab.codec.bits_back import sample
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.engine_torch import Analysis, Network
 from fsar_lab.codec.engines import posterior_pairs
-from fsar_lab.codec.estimate import pixel_bits
+from fsar_lab.codec.estimate import can_estimate, pixel_bits
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
-from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.networks import Networks
-from fsar_lab.codec.parts import PixelPart, PriorPart
+from fsar_lab.codec.parts import PriorPart
 from fsar_lab.codec.prior import uniform_tables
 from fsar_lab.codec.quantise import Options
-from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
+from fsar_lab.codec.quantise_model import quantise_analysis, quantise_synthesis
 from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
-from fsar_lab.models.coders.gaussian import Gaussian
-from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
+from fsar_lab.export_residual import level_prior, residual_networks
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
@@ -48,8 +46,10 @@ from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
+from fsar_lab.models.quantizers.mcquic import McQuic
 from fsar_lab.models.reduced import reduced
-from fsar_lab.tables import latents, pixels
+from fsar_lab.pixel_export import outputs, pixel_facts, pixel_part
+from fsar_lab.tables import latents
 from fsar_lab.tables.convolution import convolution_prior
 from fsar_lab.tables.pixels_alone import pixels_alone
 from fsar_lab.tables.prior_tables import fsar_tables, static_tables
@@ -76,11 +76,10 @@ def export(
         ExportError: something has no exact integer counterpart; the message names it.
     """
     model = reduced(copy.deepcopy(compressor).cpu().eval().float())
-    config = model.coder.config
     if model.backbone is None:
         seen = calibration if statistics is None else statistics
         return CodecModel(None, None, pixels_alone(model.coder, seen), facts)
-    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
+    facts = {**facts, **pixel_facts(model.coder)}
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
     with torch.no_grad():
@@ -88,8 +87,11 @@ def export(
             prune(model, calibration)
             networks = _sampling_networks(model, calibration)
             return CodecModel(networks, normal_prior(model.quantizer), pixel_part(model.coder), facts)
-        networks = _networks(model, calibration)
         seen = calibration if statistics is None else statistics
+        if isinstance(model.quantizer, McQuic):
+            levels = residual_networks(model, calibration, outputs(model.coder), _first)
+            return CodecModel(levels, level_prior(levels, seen), pixel_part(model.coder), facts)
+        networks = _networks(model, calibration)
         indices = _indices(networks.analysis, networks.code_search, seen)
     return CodecModel(networks, prior_part(model, indices.numpy()), pixel_part(model.coder), facts)
 
@@ -98,9 +100,9 @@ def _networks(model: Compressor, calibration: Tensor) -> Networks:
     """Analysis and synthesis in integers."""
     analysis, search = _first(lambda options: _analysis(model, calibration, options))
     indices = _indices(analysis, search, calibration)
-    outputs, network = _outputs(model.coder), model.backbone.synthesis
+    units, network = outputs(model.coder), model.backbone.synthesis
     table, synthesis = _first(
-        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, outputs, options)
+        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, units, options)
     )
     return Networks(analysis, search, table, synthesis)
 
@@ -115,9 +117,9 @@ def _sampling_networks(model: Compressor, calibration: Tensor) -> Networks:
     x = np.ascontiguousarray(calibration.permute(0, 2, 3, 1).numpy())
     pairs = np.concatenate([run(x[i : i + 64]) for i in range(0, len(x), 64)])
     indices = torch.from_numpy(sample(posterior, pairs).astype(np.int64))
-    outputs = _outputs(model.coder)
+    units = outputs(model.coder)
     table, synthesis = _first(
-        lambda options: quantise_synthesis(network, gaussian.centres(), indices, outputs, options)
+        lambda options: quantise_synthesis(network, gaussian.centres(), indices, units, options)
     )
     return Networks(analysis, posterior, table, synthesis)
 
@@ -146,15 +148,6 @@ def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Te
     x = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
     parts = [run(x[i : i + 64]) for i in range(0, len(x), 64)]
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
-
-
-def _outputs(coder: Gaussian) -> tuple[Output, Output]:
-    """Integer units of the (mean, log scale) pair."""
-    config = coder.config
-    unit, zero = pixels.logit_unit(config.sigmoid_mean)
-    step = (config.log_scale_max - config.log_scale_min) / max(1, config.num_scales - 1)
-    half = pixels.LOGITS // 2
-    return Output(unit, zero, -half, half - 1), Output(step, config.log_scale_min, 0, config.num_scales - 1)
 
 
 def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
@@ -192,19 +185,6 @@ def own_tables(quantizer: EntropyBottleneck, indices: NDArray[np.int64]) -> Prio
     return static_tables(p, indices, MAX_BITS)
 
 
-def pixel_part(coder: Gaussian) -> PixelPart:
-    """The coder in integers."""
-    config = coder.config
-    scales = pixels.scale_grid(config.log_scale_min, config.log_scale_max, config.num_scales)
-    weight, bias = np.zeros((coder.colours, 0)), np.zeros(coder.colours)
-    if isinstance(coder, GaussianLinearAR):
-        weight, bias = coder.weight.detach().double().numpy(), coder.bias.detach().double().numpy()
-    fixed_weight, fixed_bias = pixels.linear_ar(coder.taps, weight, bias)
-    return MeanScaleTables(
-        pixels.fine_cdfs(scales), pixels.mean_lut(config.sigmoid_mean), coder.taps, fixed_weight, fixed_bias
-    )
-
-
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
@@ -212,7 +192,7 @@ def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -
     prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
     if prior is not None:
         prior.eval()
-    device, total = quantizer.codebooks.device, 0.0
+    device, total = next(compressor.parameters()).device, 0.0
     for start in range(0, len(indices), 64):
         symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)
         if prior is None:
@@ -236,9 +216,8 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
         latent = sum(posterior_bits(compressor.quantizer, part) for part in parts)
     elif model.networks:
         latent = estimated_latent_bits(compressor, codec.analyse(images))
-    if isinstance(model.pixels, MeanScaleTables):
-        low, high = model.facts["log_scale_min"], model.facts["log_scale_max"]
-        return latent, pixel_bits(codec, images, pixels.scale_grid(low, high, len(model.pixels.cdf)))
+    if can_estimate(codec):
+        return latent, pixel_bits(codec, images)
     return latent, float_bits(compressor, images)[1]
 
 

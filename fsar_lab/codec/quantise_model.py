@@ -27,7 +27,7 @@ Y_LEVELS = LEVELS[3:]  # of y in the codeword search; the codebook gets the bits
 
 @dataclass(frozen=True)
 class Output:
-    """Units of one output pair: float value = zero + unit * integer, integer in [low, high]."""
+    """Units of one output: float value = zero + unit * integer, integer in [low, high]."""
 
     unit: float
     zero: float
@@ -56,7 +56,7 @@ def quantise_analysis(
     """
     chain = fold(network)
     quantiser = Quantiser(chain, options, "analysis")
-    quantiser.start(_image_activation(images))
+    quantiser.start(image_activation(images))
     for number in range(len(chain)):
         quantiser.step(Y_LEVELS if number + 1 == len(chain) else LEVELS)
     y = quantiser.activations[-1]
@@ -79,14 +79,14 @@ def quantise_pairs(
     """
     chain = fold(network)
     quantiser = Quantiser(chain, options, "analysis", head=True)
-    quantiser.start(_image_activation(images))
+    quantiser.start(image_activation(images))
     for _ in chain[:-1]:
         quantiser.step()
-    _head(quantiser, outputs)
+    head(quantiser, outputs)
     return quantiser.network()
 
 
-def _image_activation(images: Tensor) -> Activation:
+def image_activation(images: Tensor) -> Activation:
     """uint8 [N, C, H, W] as the analysis network's input."""
     integer, channels = images.float() * 2 - 255, images.shape[1]
     scale, limit = np.full(channels, INPUT_SCALE), np.full(channels, 255, np.int64)
@@ -123,7 +123,7 @@ def quantise_synthesis(
     network: nn.Sequential,
     codebooks: Tensor,
     indices: Tensor,
-    outputs: tuple[Output, Output],
+    outputs: tuple[Output, ...],
     options: Options,
 ) -> tuple[CodeTable, IntegerNetwork]:
     """The code table (look-up and first 1x1 layer) and the rest of the synthesis network.
@@ -132,7 +132,7 @@ def quantise_synthesis(
         network: float synthesis in evaluation mode; its first layer is a 1x1 convolution.
         codebooks: float [G, K, D].
         indices: of calibration images, int64 [N, G, h, w].
-        outputs: units of the (mean, log scale) pair that each colour has.
+        outputs: units of the outputs that each colour has, e.g. of mean and log scale.
         options: see Options.
 
     Raises:
@@ -144,14 +144,14 @@ def quantise_synthesis(
     for layer in chain:  # activation 1 of the float chain, the first layer's output, is input 0 here
         layer.skip = None if layer.skip is None else layer.skip - 1
     quantiser = Quantiser(chain, options, "synthesis", head=True)
-    table = _code_table(quantiser, first, codebooks, indices)
+    table = code_table(quantiser, first, codebooks, indices)
     for _ in chain[:-1]:
         quantiser.step()
-    _head(quantiser, outputs)
+    head(quantiser, outputs)
     return table, quantiser.network()
 
 
-def _code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, indices: Tensor) -> CodeTable:
+def code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, indices: Tensor) -> CodeTable:
     """Tabulate the first layer over codes and make its sum over groups the quantiser's input."""
     e = codebooks.detach().double().cpu()
     groups, _, dim = e.shape
@@ -183,13 +183,13 @@ def _code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, ind
     return CodeTable(whole.astype(np.int16), *bounds)
 
 
-def _head(quantiser: Quantiser, outputs: tuple[Output, Output]) -> None:
+def head(quantiser: Quantiser, outputs: tuple[Output, ...]) -> None:
     """The last layer, whose output units are given: its weights take the units that fit them."""
     layer, source = quantiser.chain[-1], quantiser.activations[-1]
     if layer.relu or layer.skip is not None:
         raise ExportError(f"{quantiser.what}: the last layer must be a plain convolution")
-    pairs = layer.weight.shape[0] // len(outputs)
-    unit, zero, low, high = np.tile([[o.unit, o.zero, o.low, o.high] for o in outputs], (pairs, 1)).T
+    colours = layer.weight.shape[0] // len(outputs)
+    unit, zero, low, high = np.tile([[o.unit, o.zero, o.low, o.high] for o in outputs], (colours, 1)).T
     real = layer.weight.numpy() * source.scale[None, :, None, None]
     sums = (np.abs(real).sum((2, 3)) @ source.limit + np.abs(layer.bias.numpy() - zero)) / unit
     room = (

@@ -23,7 +23,13 @@ def arguments(seed: int = 0, large: bool = False) -> dict[str, np.ndarray]:
         weights = np.where(rng.random(shape) < 0.5, 32767, -32768).astype(np.int16)
         limits = (sign << 30).astype(np.int32)
         steps = np.sort(rng.integers(-(2**31), 2**31, (3, STATES - 1)), 1).astype(np.int32)
-        return {"weights": weights, "energy": weights[::-1].copy(), "bias": limits, "base": -limits, "thresholds": steps}
+        return {
+            "weights": weights,
+            "energy": weights[::-1].copy(),
+            "bias": limits,
+            "base": -limits,
+            "thresholds": steps,
+        }
     return {
         "weights": rng.integers(-900, 1500, shape).astype(np.int16),
         "energy": rng.integers(-100, 1000, shape).astype(np.int16),
@@ -55,7 +61,7 @@ def reference(image: np.ndarray, a: dict[str, np.ndarray]) -> tuple[np.ndarray, 
             for c in range(3):
                 p, activity = int(a["bias"][c, place]), int(a["base"][c, place])
                 for t, (dc, dy, dx) in enumerate(TAPS[: (4, 9, 14)[c]]):
-                    if 0 <= y + dy and 0 <= x + dx < width:
+                    if y + dy >= 0 and 0 <= x + dx < width:
                         p += int(a["weights"][c, place, t]) * int(image[y + dy, x + dx, c + dc])
                         activity += int(a["energy"][c, place, t]) * abs(errors[y + dy, x + dx, c + dc])
                 p = min(max((p + 2048) >> 12, 0), 255)
