@@ -81,7 +81,8 @@ def test_the_torch_model_chooses_the_same_tables(context: tuple[Compressor, Code
 
 def test_any_sizes_and_one_of_many(context: tuple[Compressor, CodecModel]) -> None:
     codec = Codec(context[1])
-    images = [image[:h, :w] for image, (h, w) in zip(smooth_images(4, 130), [(1, 1), (130, 3), (17, 99), (130, 130)], strict=True)]  # fmt: skip
+    sizes = [(1, 1), (130, 3), (17, 99), (130, 130)]
+    images = [image[:h, :w] for image, (h, w) in zip(smooth_images(4, 130), sizes, strict=True)]
     data = codec.encode(images)
     assert all(np.array_equal(a, b) for a, b in zip(codec.decode(data), images, strict=True))
     assert np.array_equal(codec.decode(data, only=2), images[2])

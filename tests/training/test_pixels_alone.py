@@ -35,7 +35,9 @@ def test_context_is_fitted_not_trained(tiny: list[str], tmp_path: Path) -> None:
     assert result["bpd_pixels"] == pytest.approx(result["bpd_float_estimated"], rel=0.01)
     assert not (tmp_path / "run" / run_files.CHECKPOINT).exists()
     assert CodecModel.load(tmp_path / "run" / run_files.CODEC).facts["architecture"]["coder"] == "Context"
-    again = main(compose([*tiny[:5], *ALONE, "coder=context", "logger=none", "callbacks=none"]), tmp_path / "run")
+    again = main(
+        compose([*tiny[:5], *ALONE, "coder=context", "logger=none", "callbacks=none"]), tmp_path / "run"
+    )
     assert again == result["bpd"]  # coded again, not fitted again
 
 
