@@ -11,6 +11,7 @@ from extension import extension
 SOURCES = [
     "coder.c",
     "compact.c",
+    "context.c",
     "counts.c",
     "describe.c",
     "dispatch.c",

@@ -20,8 +20,10 @@ from fsar_lab.entropy import Encoder
 from fsar_lab.export import estimated_latent_bits, export, float_bits
 from fsar_lab.fitting import checkpointed_compressor, first_images, sample_images
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
+from fsar_lab.models.reduced import reduced
 from fsar_lab.tables import latents
 
 STATISTICS_SYMBOLS = 1 << 24  # latents in which contexts are counted, at most: 65,536 images of 256
@@ -84,7 +86,8 @@ def validation_figures(
         "tables": model.prior.tables if model.prior else 0,
         "table_bytes": codec.table_bytes,
     }
-    if isinstance(compressor.prior, FSAR):
+    compressor = reduced(compressor)
+    if isinstance(compressor.prior, FSAR | CodeFreq):
         figures["latent_table_loss_percent"] = latent_table_loss(compressor, codec, images)
     if isinstance(compressor.prior, Convolution):
         figures["latent_table_loss_percent"] = latent_integer_loss(compressor, codec, images)
@@ -92,15 +95,14 @@ def validation_figures(
 
 
 def latent_table_loss(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> float:
-    """Bits, in per cent, that the few tables cost more than one table for every context."""
-    prior, quantizer = compressor.prior, compressor.quantizer
+    """Bits, in per cent, that the few tables cost more than the trained prior says about the same indices."""
     tables = codec.model.prior
-    assert isinstance(prior, FSAR) and isinstance(tables, PriorTables)
+    assert isinstance(tables, PriorTables)
     indices = codec.analyse(images)
-    contexts = latents.contexts_of(indices, prior.offsets, quantizer.codebook_size)
-    full = latents.fsar_counts(prior.eval(), quantizer.codebooks.detach())
+    size = tables.codebook_size
+    contexts = latents.contexts_of(indices, tables.offsets, size, tables.classes, tables.class_counts)
     own = latents.code_length(tables.counts, tables.context_map.reshape(-1)[contexts], indices)
-    return 100 * (own / latents.code_length(full, contexts, indices) - 1)
+    return 100 * (own / estimated_latent_bits(compressor, indices) - 1)
 
 
 def latent_integer_loss(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> float:

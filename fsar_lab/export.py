@@ -13,6 +13,7 @@ The file is all that coding needs: `fsar_lab.Codec.load(FILE)`. docs/FORMAT-bund
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -32,27 +33,26 @@ from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.networks import Networks
 from fsar_lab.codec.parts import PriorPart
-from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables, uniform_tables
+from fsar_lab.codec.prior import uniform_tables
 from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import quantise_analysis, quantise_synthesis
 from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
+from fsar_lab.models.reduced import reduced
 from fsar_lab.pixel_export import outputs, pixel_facts, pixel_part
 from fsar_lab.tables import latents
-from fsar_lab.tables.compact import compact_tables
 from fsar_lab.tables.convolution import convolution_prior
-from fsar_lab.tables.normalise import normalise
+from fsar_lab.tables.pixels_alone import pixels_alone
+from fsar_lab.tables.prior_tables import fsar_tables, static_tables
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
-MERGE_LOSS_PPM = (
-    5000  # of the latents' entropy, what merging contexts may lose before the tables are fitted anew
-)
 MAX_BITS = 16  # of a table
 FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
 T = TypeVar("T")
@@ -73,10 +73,11 @@ def export(
     Raises:
         ExportError: something has no exact integer counterpart; the message names it.
     """
-    model = copy.deepcopy(compressor).cpu().eval().float()
-    facts = {**facts, **pixel_facts(model.coder)}
+    model = reduced(copy.deepcopy(compressor).cpu().eval().float())
     if model.backbone is None:
-        return CodecModel(None, None, pixel_part(model.coder), facts)
+        seen = calibration if statistics is None else statistics
+        return CodecModel(None, None, pixels_alone(model.coder, seen), facts)
+    facts = {**facts, **pixel_facts(model.coder)}
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
     with torch.no_grad():
@@ -130,7 +131,10 @@ def _first(attempt: Callable[[Options], T]) -> T:
 
 def _analysis(model: Compressor, calibration: Tensor, options: Options) -> tuple[IntegerNetwork, CodeSearch]:
     network = model.backbone.analysis
-    return quantise_analysis(network, model.quantizer.codebooks, calibration, options)
+    bonus = None
+    if hasattr(model.prior, "log_weights"):  # 2 sigma^2 ln e: log-softmax(-d / 2 sigma^2) + ln e, scaled
+        bonus = 2 * model.quantizer.posterior_variance() * model.prior.log_weights().double().numpy()
+    return quantise_analysis(network, model.quantizer.codebooks, calibration, options, bonus)
 
 
 def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Tensor:
@@ -155,11 +159,10 @@ def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
         return own_tables(model.quantizer, indices)
     offsets = model.prior.offsets
     if isinstance(model.prior, FSAR):
-        counts = latents.fsar_counts(model.prior, model.quantizer.codebooks)
-        contexts = latents.contexts_of(indices, offsets, size)
-        compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
-        by_group = compact.context_map.reshape(groups, -1)
-        return PriorTables(compact.features, compact.basis, compact.bias, by_group, latents.BITS, offsets)
+        return fsar_tables(model.prior, model.quantizer.codebooks, indices)
+    if isinstance(model.prior, CodeFreq):
+        p = torch.softmax(model.prior.logits.detach().double(), -1).numpy()
+        return static_tables(p, indices, latents.BITS)
     if offsets:
         raise ExportError(
             f"{type(model.prior).__name__} has contexts but no tables yet; use an fsar or uniform prior"
@@ -173,16 +176,14 @@ def own_tables(quantizer: EntropyBottleneck, indices: NDArray[np.int64]) -> Prio
     Most channels hardly ever leave their mode: with 14 bits the other symbols' floor would cost 0.006 bit a
     latent, of which there are several for each sub-pixel.
     """
-    counts = normalise(quantizer.probabilities().detach().double().numpy(), MAX_BITS)
-    contexts = latents.contexts_of(indices, (), quantizer.codebook_size)
-    compact = compact_tables(counts, contexts, indices, MERGE_LOSS_PPM, PRODUCT_BITS)
-    by_group = compact.context_map.reshape(-1, 1)
-    return PriorTables(compact.features, compact.basis, compact.bias, by_group, MAX_BITS, ())
+    p = quantizer.probabilities().detach().double().numpy()
+    return static_tables(p, indices, MAX_BITS)
 
 
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
+    compressor = reduced(compressor)
     prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
     if prior is not None:
         prior.eval()
@@ -219,7 +220,8 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
 def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float, float]:
     """(latent, pixel) bits of the float model: what the integer model's loss is measured against."""
     model = copy.deepcopy(compressor).eval()
-    device, latent, pixel = next(model.parameters()).device, 0.0, 0.0
+    device = next(itertools.chain(model.parameters(), model.buffers())).device
+    latent = pixel = 0.0
     for start in range(0, len(images), 64):
         x = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).to(device)
         output = model(x)

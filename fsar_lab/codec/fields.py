@@ -36,6 +36,14 @@ def integer(fields: object, key: str, low: int, high: int) -> int:
     return value
 
 
+def numbers(fields: object, key: str, count: int, high: int) -> tuple[int, ...]:
+    """`fields[key]`, a list of `count` integers in [1, high]."""
+    value = member(fields, key, list)
+    if len(value) != count or any(type(entry) is not int or not 1 <= entry <= high for entry in value):
+        raise damaged(f"{key} is not a list of {count} numbers in 1..{high}")
+    return tuple(value)
+
+
 def triples(value: object, limit: int, what: str) -> tuple[tuple[int, int, int], ...]:
     """A list of at most `limit` triples of small integers."""
     if not isinstance(value, list) or len(value) > limit:

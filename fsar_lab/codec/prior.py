@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
-from fsar_lab.codec.fields import Tensors, damaged, inflate, integer, member, tensor, triples
+from fsar_lab.codec.fields import (
+    MAX_VALUES,
+    Tensors,
+    damaged,
+    inflate,
+    integer,
+    member,
+    numbers,
+    tensor,
+    triples,
+)
 from fsar_lab.codec.fixed_point import LOGIT_BITS, MAX_LOGIT, softmax_counts
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.parts import Json, Pack
@@ -36,10 +47,13 @@ class PriorTables:
     Attributes:
         features: int16 [T, r], one row a table.
         basis: int16 [r, K]. bias: int32 [K].
-        context_map: uint16 [G, (K+1)^o], the table of every context; first offset slowest, state 0 =
-            outside, state k + 1 = symbol k.
+        context_map: uint16 [G, C], the table of every context; first offset slowest, state 0 = outside,
+            state k + 1 = symbol k. C = (K+1)^o, or the product of the class counts.
         bits: logarithm of the sum of a table's counts.
         offsets: the o causal neighbours (group, row, column); none for a prior without context.
+        classes: uint16 [G, o, K+1], the class of every state of every neighbour; None: the states
+            themselves are the classes.
+        class_counts: number of classes of each neighbour, if there are classes.
     """
 
     kind: ClassVar[str] = "tables"
@@ -49,6 +63,8 @@ class PriorTables:
     context_map: NDArray[np.uint16]
     bits: int
     offsets: tuple[Offset, ...]
+    classes: NDArray[np.uint16] | None = None
+    class_counts: tuple[int, ...] = ()
 
     @property
     def groups(self) -> int:
@@ -97,6 +113,8 @@ class PriorTables:
         if len(self.offsets) > MAX_ORDER or not 1 <= self.groups <= MAX_GROUPS:
             raise NetworkError("prior: too many neighbours or groups")
         contexts = (size + 1) ** len(self.offsets)
+        if self.classes is not None:
+            contexts = self._check_classes(self.classes)
         if self.context_map.shape != (self.groups, contexts) or self.context_map.size > MAX_CONTEXTS:
             raise NetworkError("prior: the map does not have one entry for every context, or too many")
         if int(self.context_map.max()) >= len(self.features):
@@ -107,11 +125,27 @@ class PriorTables:
         if int(largest.max()) > MAX_LOGIT:
             raise NetworkError("prior: logits are too large")
 
+    def _check_classes(self, classes: NDArray[np.uint16]) -> int:
+        """Contexts of a group."""
+        order = len(self.offsets)
+        if classes.dtype != np.uint16 or classes.shape != (self.groups, order, self.codebook_size + 1):
+            raise NetworkError("prior: the classes are of the wrong type or shape")
+        if not order or len(self.class_counts) != order:
+            raise NetworkError("prior: there is not one number of classes for every neighbour")
+        limits = np.array(self.class_counts)[:, None]
+        if min(self.class_counts) < 1 or (classes >= limits).any():
+            raise NetworkError("prior: a state is of a class that does not exist")
+        return math.prod(self.class_counts)
+
     def put(self, tensors: dict[str, NDArray[Any]], pack: Pack) -> Json:
         """The factors and the map."""
         for field in ("features", "basis", "context_map"):
             tensors[f"prior.{field}"] = pack(getattr(self, field))
         tensors["prior.bias"] = self.bias
+        reduced: Json = {}
+        if self.classes is not None:
+            tensors["prior.classes"] = pack(self.classes)
+            reduced = {"classes": list(self.class_counts)}
         return {
             "bits": self.bits,
             "groups": self.groups,
@@ -119,6 +153,7 @@ class PriorTables:
             "tables": self.tables,
             "rank": len(self.basis),
             "offsets": [list(offset) for offset in self.offsets],
+            **reduced,
         }
 
     @classmethod
@@ -130,9 +165,19 @@ class PriorTables:
         tables = integer(description, "tables", 1, min(1 << 16, MAX_COUNTS // size))
         rank = integer(description, "rank", 1, MAX_RANK)
         offsets = triples(member(description, "offsets", list), MAX_ORDER, "prior.offsets")
+        classes: NDArray[np.uint16] | None = None
+        counts: tuple[int, ...] = ()
         contexts = (size + 1) ** len(offsets)
+        if reduced := isinstance(description, dict) and "classes" in description:
+            counts = numbers(description, "classes", len(offsets), size + 1)
+            contexts = math.prod(counts)
+        states = groups, len(offsets), size + 1
         if groups * contexts > MAX_CONTEXTS:
             raise damaged("the prior has too many contexts")
+        if reduced:
+            if math.prod(states) > MAX_VALUES:
+                raise damaged("the prior's neighbours have too many states")
+            classes = inflate(tensors, "prior.classes", np.uint16, states)
         return cls(
             features=inflate(tensors, "prior.features", np.int16, (tables, rank)),
             basis=inflate(tensors, "prior.basis", np.int16, (rank, size)),
@@ -140,6 +185,8 @@ class PriorTables:
             context_map=inflate(tensors, "prior.context_map", np.uint16, (groups, contexts)),
             bits=bits,
             offsets=offsets,
+            classes=classes,
+            class_counts=counts,
         )
 
     def make_coder(self) -> TableCoder:
@@ -170,6 +217,8 @@ class TableCoder:
             prior.offsets,
             prior.groups,
             prior.codebook_size,
+            classes=prior.classes,
+            class_counts=None if prior.classes is None else prior.class_counts,
             context_map=prior.context_map.astype(np.uint32),
         )
 

@@ -36,7 +36,11 @@ class Output:
 
 
 def quantise_analysis(
-    network: nn.Sequential, codebooks: Tensor, images: Tensor, options: Options
+    network: nn.Sequential,
+    codebooks: Tensor,
+    images: Tensor,
+    options: Options,
+    bonus: NDArray[np.float64] | None = None,
 ) -> tuple[IntegerNetwork, CodeSearch]:
     """The analysis network and the codeword search.
 
@@ -45,6 +49,7 @@ def quantise_analysis(
         codebooks: float [G, K, D].
         images: calibration, uint8 [N, 3, H, W].
         options: see Options.
+        bonus: see `quantise_search`.
 
     Raises:
         ExportError: naming the layer whose sums cannot be proven exact.
@@ -55,7 +60,7 @@ def quantise_analysis(
     for number in range(len(chain)):
         quantiser.step(Y_LEVELS if number + 1 == len(chain) else LEVELS)
     y = quantiser.activations[-1]
-    return quantiser.network(), quantise_search(codebooks, y.scale, y.limit)
+    return quantiser.network(), quantise_search(codebooks, y.scale, y.limit, bonus)
 
 
 def quantise_pairs(
@@ -88,17 +93,22 @@ def _image_activation(images: Tensor) -> Activation:
     return Activation(integer * INPUT_SCALE, integer, scale, limit, True)
 
 
-def quantise_search(codebooks: Tensor, scale: Float, limit: NDArray[np.int64]) -> CodeSearch:
+def quantise_search(
+    codebooks: Tensor, scale: Float, limit: NDArray[np.int64], bonus: NDArray[np.float64] | None = None
+) -> CodeSearch:
     """2 E and -|E|^2 in one unit, as fine as sums below 2^24 and int16 allow.
 
     Args:
         codebooks: float [G, K, D].
         scale: of y, [G * D].
         limit: of y, [G * D].
+        bonus: what each codeword's score gets beside, [G, K]: a prior's preference as a squared distance.
     """
     e = codebooks.detach().double().cpu().numpy()
     groups, _, dim = e.shape
     weight, bias = 2 * e * scale.reshape(groups, 1, dim), -(e**2).sum(2)
+    if bonus is not None:
+        bias = bias + bonus
     sums = (np.abs(weight) * limit.reshape(groups, 1, dim)).sum(2) + np.abs(bias)
     # Rounding adds at most half a unit for each product and for the bias.
     room = EXACT - 2 - 0.5 * limit.reshape(groups, dim).sum(1).max()

@@ -30,39 +30,57 @@ def all_states(order: int, codebook_size: int, start: int, stop: int) -> NDArray
     return np.stack([number // radix**i % radix for i in reversed(range(order))], 1)
 
 
+def states_of(indices: NDArray[np.integer], offset: Offset) -> NDArray[np.int64]:
+    """State of the neighbour at `offset` of every symbol of indices [N, G, h, w]: int64, likewise shaped."""
+    _, groups, height, width = indices.shape
+    dg, dy, dx = offset
+    state = np.zeros(indices.shape, np.int64)
+    if abs(dy) < height and abs(dx) < width and -dg < groups:
+        ys, yd = slice(max(dy, 0), height + min(dy, 0)), slice(max(-dy, 0), height - max(dy, 0))
+        xs, xd = slice(max(dx, 0), width + min(dx, 0)), slice(max(-dx, 0), width - max(dx, 0))
+        state[:, -dg:, yd, xd] = indices[:, : groups + dg, ys, xs].astype(np.int64) + 1
+    return state
+
+
 def contexts_of(
-    indices: NDArray[np.integer], offsets: tuple[Offset, ...], codebook_size: int
+    indices: NDArray[np.integer],
+    offsets: tuple[Offset, ...],
+    codebook_size: int,
+    classes: NDArray[np.uint16] | None = None,
+    class_counts: tuple[int, ...] = (),
 ) -> NDArray[np.int64]:
     """The context of every symbol of indices [N, G, h, w]: int64, likewise shaped.
 
-    Numbered over all groups: group * (K+1)^o + the states' mixed radix.
+    Numbered over all groups: group * C + the mixed radix of the states, or of their classes [G, o, K+1] if
+    there are any; C = (K+1)^o, or the product of the numbers of classes.
     """
-    _, groups, height, width = indices.shape
-    context = np.zeros(indices.shape, np.int64)
-    context += np.arange(groups)[:, None, None]
-    for dg, dy, dx in offsets:
-        state = np.zeros(indices.shape, np.int64)
-        if abs(dy) < height and abs(dx) < width and -dg < groups:
-            ys, yd = slice(max(dy, 0), height + min(dy, 0)), slice(max(-dy, 0), height - max(dy, 0))
-            xs, xd = slice(max(dx, 0), width + min(dx, 0)), slice(max(-dx, 0), width - max(dx, 0))
-            state[:, -dg:, yd, xd] = indices[:, : groups + dg, ys, xs].astype(np.int64) + 1
-        context = context * (codebook_size + 1) + state
+    groups = np.arange(indices.shape[1])[:, None, None]
+    context = np.zeros(indices.shape, np.int64) + groups
+    for tap, offset in enumerate(offsets):
+        state, radix = states_of(indices, offset), codebook_size + 1
+        if classes is not None:
+            state, radix = classes[groups, tap, state].astype(np.int64), class_counts[tap]
+        context = context * radix + state
     return context
 
 
-def state_probabilities(
-    prior: FSAR, codebooks: Tensor, group: int, start: int, stop: int
+def probabilities(
+    prior: FSAR, codebooks: Tensor, group: int, states: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Softmax of the trained network in states start..stop-1 of `group`: float64 [stop - start, K].
+    """Softmax of the trained network of `group` in the given states [M, o]: float64 [M, K].
 
     The network itself runs in its own precision, the softmax in float64.
+
+    Raises:
+        ExportError: they are not finite.
     """
     import torch
 
     with torch.no_grad():
-        states = torch.from_numpy(all_states(len(prior.offsets), prior.codebook_size, start, stop))
-        logits = prior.logits(states.to(codebooks.device), group, codebooks)
+        logits = prior.logits(torch.from_numpy(states).to(codebooks.device), group, codebooks)
         result: NDArray[np.float64] = torch.softmax(logits.double(), -1).cpu().numpy()
+    if not np.isfinite(result).all():
+        raise ExportError(f"the prior's network of group {group} gives values that are not finite")
     return result
 
 
@@ -88,10 +106,8 @@ def fsar_counts(prior: FSAR, codebooks: Tensor, bits: int = BITS) -> NDArray[np.
     for group in range(prior.groups):
         for start in range(0, states, CHUNK_STATES):
             stop = min(states, start + CHUNK_STATES)
-            probabilities = state_probabilities(prior, codebooks, group, start, stop)
-            if not np.isfinite(probabilities).all():
-                raise ExportError(f"the prior's network of group {group} gives values that are not finite")
-            counts[group * states + start : group * states + stop] = normalise(probabilities, bits)
+            rows = probabilities(prior, codebooks, group, all_states(order, k, start, stop))
+            counts[group * states + start : group * states + stop] = normalise(rows, bits)
     return counts
 
 

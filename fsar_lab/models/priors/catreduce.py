@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,8 @@ from fsar_lab.models.priors.entmax import entmax
 from fsar_lab.models.priors.fsar import FSAR
 
 DROPPED = -1e4  # log weight of a dropped state; finite, so that 0 times it is 0
+
+FLOOR = -20.7  # ln 1e-9: of a code that is kept only because there must be two
 
 
 class CatReduce(FSAR):
@@ -67,6 +71,40 @@ class CatReduce(FSAR):
         """The codes that are left, in their order: int64 [K']."""
         return (entmax(self.theta, self.alpha()) > 0).nonzero()[:, 0]
 
+    @torch.no_grad()
+    def reduced(self) -> tuple[KeptFSAR, Tensor]:
+        """The prior over the kept codes alone, and which they are, int64 [K']; two at least."""
+        kept = self.kept()
+        if len(kept) < 2:  # a table has two symbols
+            kept = self.theta.topk(2).indices.sort().values
+        return KeptFSAR(self, kept, self._log_weights()[kept].clamp_min(FLOOR)), kept
+
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """ln p~ of [M, K] logits."""
         return torch.log_softmax(logits + self._log_weights(), -1)
+
+
+class KeptFSAR(FSAR):
+    """What `CatReduce` is over its kept codes: their weights are in the biases of the networks' last layers.
+
+    Args:
+        prior: the whole one. kept: int64 [K']. weights: ln e of the kept codes, float [K'].
+    """
+
+    weights: Tensor
+
+    def __init__(self, prior: CatReduce, kept: Tensor, weights: Tensor) -> None:
+        super().__init__(prior.config, prior.groups, len(kept), prior.dim)
+        self.networks = copy.deepcopy(prior.networks)
+        for network in self.networks:
+            assert isinstance(network, nn.Sequential)
+            last = network[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight = nn.Parameter(last.weight[kept])
+            last.bias = nn.Parameter(last.bias[kept] + weights)
+            last.out_features = len(kept)
+        self.register_buffer("weights", weights)
+
+    def log_weights(self) -> Tensor:
+        """ln e, float [G, K'], for the quantizer's choice."""
+        return self.weights.expand(self.groups, -1)
