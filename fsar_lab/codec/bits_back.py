@@ -8,7 +8,7 @@ words as it turns out to need. They are part of its stream and count in full.
 
 z is pushed only after the next tile's latents were popped. These then come from the bits of pixels; popped
 from the latents' own bits, which lie in the same order, a latent would follow its predecessor wherever the
-average posterior is not the prior (measured: 2 % more for latents, 0.2 % for pixels).
+average posterior is not the prior (512 images of CIFAR-10: 0.1 % above the bound, not 0.3 %).
 docs/FORMAT-blob.md, "Chains", has the bytes.
 """
 
@@ -86,14 +86,20 @@ class Rows:
 
     def __init__(self, cdf: NDArray[np.uint16], bits: int, floor: int) -> None:
         self.cdf, self.bits, self.floor = np.ascontiguousarray(cdf), bits, floor
-        row, step = self.cdf.strides
-        # [s, FINE - m, j] is F_s[4 j - 2 - m].
-        self.windows = as_strided(self.cdf, (len(cdf), FINE + 1, 256), (row, step, 4 * step), writeable=False)
+        # F_s[4 j - 2 - m] is [s, phase, first, j] for FINE - m = 4 first + phase: a row lies in one piece.
+        phases = np.zeros((len(cdf), 4, 512), np.uint16)
+        for phase in range(4):
+            part = self.cdf[:, phase::4]
+            phases[:, phase, : part.shape[1]] = part
+        self.windows = as_strided(
+            phases, (len(cdf), 4, 256, 256), (*phases.strides, phases.itemsize), writeable=False
+        )
         self.floors = (floor * np.arange(256)).astype(np.uint16)
 
     def starts(self, mean: NDArray[np.uint16], scale: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Whole rows, uint16 [n, 256]."""
-        rows: NDArray[np.uint16] = self.windows[scale, FINE - mean.astype(np.int64)]
+        place = FINE - mean.astype(np.int64)
+        rows: NDArray[np.uint16] = self.windows[scale, place & 3, place >> 2]
         rows[:, 0] = 0
         rows += self.floors
         return rows

@@ -9,6 +9,7 @@ absorb it. Requantisation is then a mere shift, and costs at most one bit of act
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -106,6 +107,16 @@ def prove(layer: Layer, source: Activation, skip: Activation | None, what: str) 
         )
 
 
+class Use(Protocol):
+    """What a network's output is made into, by sums in its units, before another network takes it."""
+
+    def reach(self, real: Tensor) -> Float:
+        """Largest magnitudes on the way, given the output's real values [N, C, H, W]: [C]."""
+
+    def fits(self, scale: Float) -> bool:
+        """Whether the other network is proven exact if the output has this scale [C]."""
+
+
 class Quantiser:
     """Builds one integer network, running it on the calibration images as it grows.
 
@@ -176,13 +187,20 @@ class Quantiser:
         prove(raw, source, skip, self.what)
         return Raw(raw, weights.unit, real, integer + _channels(raw.bias))
 
-    def step(self, levels: tuple[int, ...] = LEVELS) -> None:
-        """Add the next layer with an output of at most `levels`, as many as the layer after it allows."""
+    def step(self, levels: tuple[int, ...] = LEVELS, use: Use | None = None) -> None:
+        """Add the next layer with an output of at most `levels`, as many as the layer after it allows.
+
+        Args:
+            levels: candidates, the finest first.
+            use: of the last layer's output, if that is not the end of it.
+        """
         number = len(self.layers)
         layer = self.chain[number]
         raw = self.convolution()
         real = raw.real.relu() if layer.relu else raw.real
         reach = self.reach(real)
+        if use is not None:
+            reach = np.maximum(reach, use.reach(real))
         together = 4 if layer.kind == "shuffle" else 1  # channels that become one have one scale
         reach = np.repeat(reach.reshape(-1, together).max(1), together)
         power = real.double().square().mean((0, 2, 3)).numpy().reshape(-1, together).mean(1)
@@ -190,11 +208,15 @@ class Quantiser:
             shift = np.clip(np.ceil(np.log2(reach / (raw.unit * level))), 0, MAX_SHIFT)
             scale = (raw.unit * np.exp2(shift))[::together]
             limit = np.minimum(np.ceil(reach[::together] / scale), level).astype(np.int64)
-            if number + 1 == len(self.chain) or self.fits(number + 1, scale, limit, power / scale**2):
+            if number + 1 < len(self.chain):
+                fine = self.fits(number + 1, scale, limit, power / scale**2)
+            else:
+                fine = use is None or use.fits(scale)
+            if fine:
                 break
         else:
             raise ExportError(
-                f"{self.what}: layer {self.chain[number + 1].name}: sums stay below 2^24 with no number "
+                f"{self.what}: what follows layer {layer.name}: sums stay below 2^24 with no number "
                 "of activation levels; use a narrower backbone"
             )
         output = Activation(layer.shuffled(real), raw.integer, scale, limit, not layer.relu)

@@ -285,9 +285,8 @@ class Encoder:
         return [b"".join(parts) for parts in zip(heads, *reversed(self._words), strict=True)]
 
     def _attach(self, size: int) -> None:
-        """Gives every group an empty buffer of at least `size` bytes."""
-        # A little more, lest the words of all groups compete for the same places in the cache.
-        self._each = size + size // 7
+        """Gives every group an empty buffer of `size` bytes."""
+        self._each = size
         self._buffer = borrow(self._each * self._groups)
         lib.ec_encoders_attach(self._encoders, self._groups, self._buffer, self._each)
 
@@ -300,8 +299,10 @@ class Encoder:
             self._words.append(_take_words(self._encoders, groups))
             give_back(self._buffer)
             self._buffer = None
-        if self._buffer is None and room * groups <= KEPT:
-            self._attach(room)
+        # A little more, lest the words of all groups compete for the same places in the cache.
+        size = room + room // 7
+        if self._buffer is None and size * groups <= KEPT:
+            self._attach(size)
         if groups == 1 and self._buffer is not None:  # nothing to divide and nothing to undo
             self._run(encode, what, 0, 1)
             return

@@ -185,7 +185,7 @@ def test_export_leaves_the_compressor_alone(
 def test_the_standard_backbone_becomes_integers(
     made_compressor: Callable[..., Compressor], made_images: Images
 ) -> None:
-    """5.9 million parameters: 2,304 products in a sum leave few activation levels, which must be enough."""
+    """5.9 million parameters: 2,304 products a sum leave few activation levels, still enough."""
     compressor = made_compressor(width=256, groups=8, k=16, downsamples=2, residual_blocks=2)
     compressor.prior = Uniform(UniformConfig(), 8, 16, 32)
     images = made_images(8, 32, seed=5)
