@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables
 from fsar_lab.tables import latents
 from fsar_lab.tables.classes import StateClasses, reduce_states
-from fsar_lab.tables.compact import compact_tables
+from fsar_lab.tables.compact import STRENGTH, compact_tables
 from fsar_lab.tables.normalise import normalise
 
 if TYPE_CHECKING:
@@ -45,8 +45,12 @@ def fsar_tables(prior: FSAR, codebooks: Tensor, indices: NDArray[np.int64]) -> P
 
 
 def static_tables(p: NDArray[np.float64], indices: NDArray[np.int64], bits: int) -> PriorTables:
-    """The tables of a static prior p [G, K]: one for each group, or fewer where they are alike."""
-    return _compact(normalise(p, bits), (), indices, None, bits)
+    """The tables of a static prior p [G, K]: one for each group, or fewer where they are alike.
+
+    Here what training images show comes first: groups that are trained alike may be used differently.
+    """
+    seen = [np.bincount(group.reshape(-1), minlength=p.shape[1]) for group in indices.swapaxes(0, 1)]
+    return _compact(normalise(np.stack(seen) + STRENGTH * p, bits), (), indices, None, bits)
 
 
 def _compact(
