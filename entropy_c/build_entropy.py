@@ -11,6 +11,7 @@ from extension import extension
 SOURCES = [
     "coder.c",
     "compact.c",
+    "context.c",
     "counts.c",
     "describe.c",
     "dispatch.c",
@@ -28,6 +29,7 @@ SOURCES = [
     "kernels_sse4.c",
     "merge.c",
     "merge_rows.c",
+    "mixture.c",
     "pixels.c",
     "pixels_model.c",
     "rows.c",

@@ -13,6 +13,7 @@ The file is all that coding needs: `fsar_lab.Codec.load(FILE)`. docs/FORMAT-bund
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -27,19 +28,16 @@ from fsar_lab.codec.bits_back import sample
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.engine_torch import Analysis, Network
 from fsar_lab.codec.engines import posterior_pairs
-from fsar_lab.codec.estimate import pixel_bits
+from fsar_lab.codec.estimate import can_estimate, pixel_bits
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
-from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.networks import Networks
-from fsar_lab.codec.parts import PixelPart, PriorPart
+from fsar_lab.codec.parts import PriorPart
 from fsar_lab.codec.prior import uniform_tables
 from fsar_lab.codec.quantise import Options
-from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
+from fsar_lab.codec.quantise_model import quantise_analysis, quantise_synthesis
 from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
-from fsar_lab.models.coders.gaussian import Gaussian
-from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
@@ -48,8 +46,10 @@ from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
 from fsar_lab.models.reduced import reduced
-from fsar_lab.tables import latents, pixels
+from fsar_lab.pixel_export import outputs, pixel_facts, pixel_part
+from fsar_lab.tables import latents
 from fsar_lab.tables.convolution import convolution_prior
+from fsar_lab.tables.pixels_alone import pixels_alone
 from fsar_lab.tables.prior_tables import fsar_tables, static_tables
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
@@ -74,10 +74,10 @@ def export(
         ExportError: something has no exact integer counterpart; the message names it.
     """
     model = reduced(copy.deepcopy(compressor).cpu().eval().float())
-    config = model.coder.config
-    facts = {**facts, "log_scale_min": config.log_scale_min, "log_scale_max": config.log_scale_max}
     if model.backbone is None:
-        return CodecModel(None, None, pixel_part(model.coder), facts)
+        seen = calibration if statistics is None else statistics
+        return CodecModel(None, None, pixels_alone(model.coder, seen), facts)
+    facts = {**facts, **pixel_facts(model.coder)}
     pixels_used = CALIBRATION_VALUES // (model.quantizer.groups * model.quantizer.dim)
     calibration = calibration[: max(1, pixels_used // (calibration.shape[2] * calibration.shape[3]))].cpu()
     with torch.no_grad():
@@ -95,9 +95,9 @@ def _networks(model: Compressor, calibration: Tensor) -> Networks:
     """Analysis and synthesis in integers."""
     analysis, search = _first(lambda options: _analysis(model, calibration, options))
     indices = _indices(analysis, search, calibration)
-    outputs, network = _outputs(model.coder), model.backbone.synthesis
+    units, network = outputs(model.coder), model.backbone.synthesis
     table, synthesis = _first(
-        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, outputs, options)
+        lambda options: quantise_synthesis(network, model.quantizer.codebooks, indices, units, options)
     )
     return Networks(analysis, search, table, synthesis)
 
@@ -112,9 +112,9 @@ def _sampling_networks(model: Compressor, calibration: Tensor) -> Networks:
     x = np.ascontiguousarray(calibration.permute(0, 2, 3, 1).numpy())
     pairs = np.concatenate([run(x[i : i + 64]) for i in range(0, len(x), 64)])
     indices = torch.from_numpy(sample(posterior, pairs).astype(np.int64))
-    outputs = _outputs(model.coder)
+    units = outputs(model.coder)
     table, synthesis = _first(
-        lambda options: quantise_synthesis(network, gaussian.centres(), indices, outputs, options)
+        lambda options: quantise_synthesis(network, gaussian.centres(), indices, units, options)
     )
     return Networks(analysis, posterior, table, synthesis)
 
@@ -143,15 +143,6 @@ def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Te
     x = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
     parts = [run(x[i : i + 64]) for i in range(0, len(x), 64)]
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
-
-
-def _outputs(coder: Gaussian) -> tuple[Output, Output]:
-    """Integer units of the (mean, log scale) pair."""
-    config = coder.config
-    unit, zero = pixels.logit_unit(config.sigmoid_mean)
-    step = (config.log_scale_max - config.log_scale_min) / max(1, config.num_scales - 1)
-    half = pixels.LOGITS // 2
-    return Output(unit, zero, -half, half - 1), Output(step, config.log_scale_min, 0, config.num_scales - 1)
 
 
 def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
@@ -189,19 +180,6 @@ def own_tables(quantizer: EntropyBottleneck, indices: NDArray[np.int64]) -> Prio
     return static_tables(p, indices, MAX_BITS)
 
 
-def pixel_part(coder: Gaussian) -> PixelPart:
-    """The coder in integers."""
-    config = coder.config
-    scales = pixels.scale_grid(config.log_scale_min, config.log_scale_max, config.num_scales)
-    weight, bias = np.zeros((coder.colours, 0)), np.zeros(coder.colours)
-    if isinstance(coder, GaussianLinearAR):
-        weight, bias = coder.weight.detach().double().numpy(), coder.bias.detach().double().numpy()
-    fixed_weight, fixed_bias = pixels.linear_ar(coder.taps, weight, bias)
-    return MeanScaleTables(
-        pixels.fine_cdfs(scales), pixels.mean_lut(config.sigmoid_mean), coder.taps, fixed_weight, fixed_bias
-    )
-
-
 @torch.no_grad()
 def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
     """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
@@ -233,9 +211,8 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
         latent = sum(posterior_bits(compressor.quantizer, part) for part in parts)
     elif model.networks:
         latent = estimated_latent_bits(compressor, codec.analyse(images))
-    if isinstance(model.pixels, MeanScaleTables):
-        low, high = model.facts["log_scale_min"], model.facts["log_scale_max"]
-        return latent, pixel_bits(codec, images, pixels.scale_grid(low, high, len(model.pixels.cdf)))
+    if can_estimate(codec):
+        return latent, pixel_bits(codec, images)
     return latent, float_bits(compressor, images)[1]
 
 
@@ -243,7 +220,8 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
 def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float, float]:
     """(latent, pixel) bits of the float model: what the integer model's loss is measured against."""
     model = copy.deepcopy(compressor).eval()
-    device, latent, pixel = next(model.parameters()).device, 0.0, 0.0
+    device = next(itertools.chain(model.parameters(), model.buffers())).device
+    latent = pixel = 0.0
     for start in range(0, len(images), 64):
         x = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).to(device)
         output = model(x)

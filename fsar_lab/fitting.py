@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from torch.utils.data import DataLoader
 from fsar_lab.callbacks.averaging import Averaging
 from fsar_lab.callbacks.build import build_callbacks
 from fsar_lab.callbacks.throughput import Throughput
-from fsar_lab.config.schema import TrainConfig
+from fsar_lab.config.schema import ContextConfig, TrainConfig
 from fsar_lab.data.dataset import Dataset
 from fsar_lab.data.stream import Batches, TrainStream
 from fsar_lab.errors import TrainingError
@@ -60,6 +61,8 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     if training.threads:
         torch.set_num_threads(training.threads)
     keep_freed_memory()
+    if isinstance(config.coder, ContextConfig):
+        return without_training(config, run_dir, dataset)
     lit = Lit(config, steps, None if resume else start_images(config, dataset))
     if config.start.run is not None and not resume:
         load_parts(lit.model, Path(config.start.run), config.start.load)
@@ -111,6 +114,21 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
     if trainer.is_global_zero:
         save_weights(run_dir, compressor, facts)
     return Fitted(compressor.eval(), facts, trainer.is_global_zero)
+
+
+def without_training(config: TrainConfig, run_dir: Path, dataset: Dataset) -> Fitted:
+    """The model of a coder that is fitted to training images and has nothing to train by gradients."""
+    compressor, images = build_compressor(config), start_images(config, dataset)
+    assert images is not None
+    began = time.perf_counter()
+    compressor.initialise(images)
+    facts = {
+        "train_images": len(images),
+        "train_seconds": round(time.perf_counter() - began, 3),
+        "train_threads": torch.get_num_threads(),
+    }
+    save_weights(run_dir, compressor, facts)
+    return Fitted(compressor.eval(), facts)
 
 
 def checkpointed_compressor(config: TrainConfig, run_dir: Path, dataset: Dataset) -> Compressor:

@@ -4,8 +4,8 @@
  * one lane with one 32-bit rANS state, and all lanes of the group share one stream of 16-bit words. These may
  * follow each other on the same states: symbols with one table each ("indexed") or one for all; latent
  * indices whose tables are chosen by neighbours already decoded ("FSAR"); pixels whose distribution is
- * shifted by a linear prediction from causal neighbours ("pixels"); symbols with rows of counts that the
- * caller computes; raw bits. One image alone may use its rows as lanes ("wave"). docs/FORMAT-entropy.md
+ * shifted by a linear prediction from causal neighbours ("pixels"), or a mixture of three; symbols with rows
+ * of counts that the caller computes; raw bits. One image alone may use its rows as lanes ("wave"). docs/FORMAT-entropy.md
  * specifies the bytes. Apart from that: a stack of one lane for bits-back coding, tANS, and the making,
  * merging and saving of tables.
  *
@@ -13,9 +13,9 @@
  * position to the first, and the calls themselves are made in the reverse order of decoding: to decode
  * latents and then pixels, encode the pixels and then the latents.
  *
- * MEMORY. Models (ec_tables, ec_fsar, ec_pixels) are allocated by their create function and released by
- * their free function; nothing else holds memory. Encoders and decoders are plain structs owned by the
- * caller, as are all buffers; array sizes that a call needs are stated with it. There are no globals.
+ * MEMORY. Models (ec_tables, ec_fsar, ec_pixels, ec_context) are allocated by their create function and
+ * released by their free function; nothing else holds memory. Encoders and decoders are plain structs owned
+ * by the caller, as are all buffers; array sizes that a call needs are stated with it. There are no globals.
  *
  * THREADS. A model never changes once created: any number of threads may use it. An encoder or decoder
  * belongs to one thread at a time. Groups are independent of each other.
@@ -47,6 +47,8 @@ extern "C" {
 #define EC_FINE_STEPS   2045    /* entries of one scale's fine cdf, t = -1022 .. 1022 */
 #define EC_MEAN_MAX     1020    /* largest mean index: four fine steps a grey level */
 #define EC_LOGIT_LEVELS 4096    /* entries of the mean look-up table, logit -2048 .. 2047 */
+#define EC_MIXTURE_COMPONENTS 3 /* distributions that a mixture adds up */
+#define EC_MIXTURE_WEIGHTS  256 /* values of the logit of a mixture's weight */
 
 typedef enum ec_status {
     EC_OK = 0,
@@ -77,7 +79,8 @@ typedef enum ec_layout {
     EC_LAYOUT_AUTO = 0,  /* fused up to 64 KiB; else, where gathering is fast, splits or buckets up to 2 MiB,
                           * splits only if rarely more than four symbols share one; else tree */
     EC_LAYOUT_FUSED = 1, /* one 4-byte entry per slot: log2(symbols) and twice log2(count) in 32 bits */
-    EC_LAYOUT_TREE = 2,  /* two bytes a symbol and a bit of tree: sixteen comparisons at once */
+    EC_LAYOUT_TREE = 2,  /* two bytes a symbol and a bit of tree: sixteen comparisons at once. The smallest,
+                          * and the fastest for groups of a single image */
     EC_LAYOUT_BUCKETS = 3, /* four to six bytes a symbol; at most 256, or 257 with the escape */
     EC_LAYOUT_SPLITS = 4   /* two bytes a symbol and 640 bytes to 2 KiB; as many symbols, but no table that
                             * has 256 symbols without a count */
@@ -156,6 +159,36 @@ size_t ec_pixels_wave_scratch(const ec_pixels *model, uint32_t lanes, uint32_t h
 int ec_pixels_mean_index(const ec_pixels *model, const uint8_t *images, const int16_t *logits, size_t count,
                          uint32_t height, uint32_t width, uint16_t *out);
 
+/* ---- Contexts: [row][column][3] bytes predicted linearly, tables chosen by the errors around ---- */
+
+typedef struct ec_context ec_context;
+
+#define EC_CONTEXT_TAPS   14 /* neighbours of the last colour */
+#define EC_CONTEXT_PLACES 6
+#define EC_MAX_STATES     64
+
+/* The distribution of one sample of colour c, all in integers. Its taps t are the samples to the left, above,
+ * above left and above right; then, if c > 0, of colour c - 1 the same pixel's, left, above, above left and
+ * above right; then, if c > 1, those five of colour c - 2: 4, 9 or 14. x_t is the sample at a tap and e_t its
+ * prediction error, both 0 outside the image. The place q of a position is 3 if it is not in the first row,
+ * else 0, plus 0 in the first column, else 2 in the last, else 1.
+ *   prediction p = clamp((sum_t weights[c][q][t] * x_t + bias[c][q] + 2^11) >> 12, 0, 255), e = x - p
+ *   activity   a = sum_t energy[c][q][t] * |e_t| + base[c][q]
+ *   context    s = how many of the `states` - 1 thresholds[c] are at most a
+ * What is coded is e mod 256, with table c * states + s of `tables`, which must be 3 * states tables of 256
+ * symbols without an escape and outlive the model; all else is copied. weights, energy: int16
+ * [3][EC_CONTEXT_PLACES][EC_CONTEXT_TAPS], of which the taps that a colour does not have are not used; bias,
+ * base: int32 [3][EC_CONTEXT_PLACES], at most 2^30 in magnitude; thresholds: int32 [3][states - 1]. 1 <=
+ * states <= EC_MAX_STATES. Returns EC_ERR_ARGUMENT, EC_ERR_TABLE (a bias, a base or the tables), or
+ * EC_ERR_MEMORY. */
+int ec_context_create(const ec_tables *tables, uint32_t states, const int16_t *weights, const int32_t *bias,
+                      const int16_t *energy, const int32_t *base, const int32_t *thresholds,
+                      ec_context **out);
+void ec_context_free(ec_context *model);
+size_t ec_context_bytes(const ec_context *model); /* memory held, tables apart */
+/* Bytes of scratch that coding images of height x width needs; 0 if that is beyond any memory. */
+size_t ec_context_scratch(uint32_t height, uint32_t width);
+
 /* ---- Encoding ---- */
 
 typedef struct ec_encoder {
@@ -178,11 +211,17 @@ void ec_encoders_attach(ec_encoder *encoders, size_t groups, uint8_t *buffer, si
 /* Copies the words that `groups` encoders have written, one group behind the other, and returns their bytes;
  * sizes: uint64 [groups], the bytes of each. out must have room for them all, or is NULL to ask only. */
 size_t ec_encoders_words(const ec_encoder *encoders, size_t groups, uint8_t *out, uint64_t *sizes);
+/* Bytes of free buffer that each of `groups` encoders still has, at least. */
+size_t ec_encoders_room(const ec_encoder *encoders, size_t groups);
 /* Bytes of free buffer that encoding `positions` symbols per lane wants: four a symbol (two words, if it is
  * an escape) and 16 that stay free. A wave is one lane here. */
 size_t ec_encode_bound(uint32_t lanes, size_t positions);
 /* out: bytes [4 * lanes], the states in little endian: the head of the stream. */
 void ec_encoder_states(const ec_encoder *encoder, uint8_t *out);
+/* The same for `groups` encoders, in front of the words of each, where 4 * lanes bytes must be free: the last
+ * sizes[i] bytes of its buffer are then its stream, or the part of it that was written since the buffer was
+ * attached. sizes: uint64 [groups]. The encoders do not change and may go on. EC_ERR_CAPACITY. */
+int ec_encoders_heads(const ec_encoder *encoders, size_t groups, uint64_t *sizes);
 
 /* Each of these codes `groups` groups with one encoder each; the groups' data follow each other in the
  * arrays, and all but the last should have EC_LANES lanes. Every symbol, index and scale is checked. If a
@@ -202,6 +241,19 @@ int ec_encode_fsar(ec_encoder *encoders, size_t groups, const ec_fsar *model, co
 int ec_encode_pixels(ec_encoder *encoders, size_t groups, const ec_pixels *model, const uint8_t *images,
                      const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
                      uint8_t *scratch);
+/* images: uint8 [lanes][height][width][3]. */
+int ec_encode_context(ec_encoder *encoders, size_t groups, const ec_context *model, const uint8_t *images,
+                      uint32_t height, uint32_t width, uint8_t *scratch);
+
+/* Mixtures: C(j) = ((sum_k w_k F_scale_k[4 j - 2 - m_k] + 2^15) >> 16) + j for j = 1 .. 255, C(256) = 2^16.
+ * model: its cdfs and mean look-up, whose m_k has neither taps nor bias here. logits, scales: [lanes]
+ * [colours * (EC_MIXTURE_COMPONENTS + 1)][height][width], for each colour one pair of planes a component and
+ * then one pair (a, b) for the weights, -128 <= a < 128, 0 <= b < 256. weights: uint16 [256][256][2], (w_1,
+ * w_2) of a + 128 and b, which together are at most 2^16; w_3 is what is left of 2^16. Also EC_ERR_TABLE,
+ * for weights that are more. */
+int ec_encode_mixture(ec_encoder *encoders, size_t groups, const ec_pixels *model, const uint16_t *weights,
+                      const uint8_t *images, const int16_t *logits, const uint8_t *scales, uint32_t height,
+                      uint32_t width);
 
 /* The same for one image whose rows are the lanes: row r runs a few columns behind row r - 1, all contexts
  * crossing the lanes (docs/FORMAT-entropy.md, "Waves"). The encoder's lanes may be any number; more than the
@@ -240,6 +292,11 @@ int ec_decode_fsar(ec_decoder *decoders, size_t groups, const ec_fsar *model, ui
 int ec_decode_pixels(ec_decoder *decoders, size_t groups, const ec_pixels *model, const int16_t *logits,
                      const uint8_t *scales, uint32_t height, uint32_t width, uint8_t *images,
                      uint8_t *scratch);
+int ec_decode_context(ec_decoder *decoders, size_t groups, const ec_context *model, uint32_t height,
+                      uint32_t width, uint8_t *images, uint8_t *scratch);
+int ec_decode_mixture(ec_decoder *decoders, size_t groups, const ec_pixels *model, const uint16_t *weights,
+                      const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
+                      uint8_t *images);
 int ec_decode_fsar_wave(ec_decoder *decoder, const ec_fsar *model, uint32_t height, uint32_t width,
                         uint16_t *indices, uint16_t *scratch);
 int ec_decode_pixels_wave(ec_decoder *decoder, const ec_pixels *model, const int16_t *logits,
@@ -247,6 +304,8 @@ int ec_decode_pixels_wave(ec_decoder *decoder, const ec_pixels *model, const int
                           uint8_t *scratch);
 /* EC_OK if every state is 2^16 again and every word was consumed, else EC_ERR_DAMAGED. */
 int ec_decoder_finish(const ec_decoder *decoder);
+/* The number of groups before the first one that has not come to such an end: `groups` if all have. */
+size_t ec_decoders_finished(const ec_decoder *decoders, size_t groups);
 
 /* ---- Explicit rows and raw bits, on the same states ---- */
 

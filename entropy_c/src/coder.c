@@ -46,6 +46,13 @@ size_t ec_encoders_words(const ec_encoder *encoders, size_t groups, uint8_t *out
     return total;
 }
 
+size_t ec_encoders_room(const ec_encoder *encoders, size_t groups) {
+    size_t room = SIZE_MAX;
+    for (size_t g = 0; g < groups; g++)
+        if (encoders[g].position < room) room = encoders[g].position;
+    return room;
+}
+
 size_t ec_encode_bound(uint32_t lanes, size_t positions) {
     if (positions > (SIZE_MAX - EC_SLACK) / (4 * EC_LANES)) return SIZE_MAX;
     return 4 * (size_t)lanes * positions + EC_SLACK;
@@ -56,6 +63,17 @@ void ec_encoder_states(const ec_encoder *encoder, uint8_t *out) {
         ec_store16(out + 4 * lane, encoder->state[lane]);
         ec_store16(out + 4 * lane + 2, encoder->state[lane] >> 16);
     }
+}
+
+int ec_encoders_heads(const ec_encoder *encoders, size_t groups, uint64_t *sizes) {
+    for (size_t g = 0; g < groups; g++) {
+        const ec_encoder *e = encoders + g;
+        const size_t head = 4 * (size_t)e->lanes;
+        if (e->position < head) return EC_ERR_CAPACITY;
+        ec_encoder_states(e, e->buffer + e->position - head);
+        sizes[g] = head + e->capacity - e->position;
+    }
+    return EC_OK;
 }
 
 int ec_decoder_init(ec_decoder *decoder, uint32_t lanes, const uint8_t *data, size_t bytes) {
@@ -91,6 +109,12 @@ int ec_decoder_finish(const ec_decoder *decoder) {
     for (uint32_t lane = 0; lane < decoder->lanes; lane++)
         if (decoder->state[lane] != EC_LOW) return EC_ERR_DAMAGED;
     return decoder->next == decoder->count ? EC_OK : EC_ERR_DAMAGED;
+}
+
+size_t ec_decoders_finished(const ec_decoder *decoders, size_t groups) {
+    size_t finished = 0;
+    while (finished < groups && ec_decoder_finish(decoders + finished) == EC_OK) finished++;
+    return finished;
 }
 
 int ec_reader_ready(ec_reader *r) {

@@ -4,6 +4,7 @@
 
 #define WIDTH 16
 #define FLOWS EC_FLOWS
+#define HAS_MERGES
 typedef __m512i vec;
 typedef __mmask16 msk;
 typedef __m256i key16; /* one 16-bit value in every place */
@@ -24,6 +25,7 @@ static inline vec vec_set(uint32_t a) { return _mm512_set1_epi32((int)a); }
 static inline vec vec_add(vec a, vec b) { return _mm512_add_epi32(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm512_sub_epi32(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm512_mullo_epi32(a, b); }
+static inline vec vec_mul_small(vec a, vec b) { return _mm512_madd_epi16(a, b); }
 static inline vec vec_and(vec a, vec b) { return _mm512_and_si512(a, b); }
 static inline vec vec_or(vec a, vec b) { return _mm512_or_si512(a, b); }
 static inline vec vec_xor(vec a, vec b) { return _mm512_xor_si512(a, b); }
@@ -35,6 +37,8 @@ static inline vec vec_max(vec a, vec b) { return _mm512_max_epi32(a, b); }
 
 static inline msk vec_equal(vec a, vec b) { return _mm512_cmpeq_epi32_mask(a, b); }
 static inline msk vec_above(vec a, vec b) { return _mm512_cmpgt_epi32_mask(a, b); }
+static inline msk vec_at_least(vec a, vec b) { return _mm512_cmpge_epi32_mask(a, b); }
+static inline vec vec_add_where(msk m, vec a, vec b) { return _mm512_mask_add_epi32(a, m, a, b); }
 static inline vec vec_select(msk m, vec a, vec b) { return _mm512_mask_blend_epi32(m, b, a); }
 static inline vec vec_keep(msk m, vec a) { return _mm512_maskz_mov_epi32(m, a); }
 static inline vec vec_drop(msk m, vec a) { return _mm512_maskz_mov_epi32((msk)~m, a); }
@@ -59,13 +63,27 @@ static inline uint32_t load_pair(const void *p) {
 
 static inline vec vec_join(const lane_t *one) { return vec_load(one); }
 
+/* A gather merges into its destination, which compilers leave as it is if they see that every lane is taken:
+ * then it waits for whatever was last computed in that register. Zero comes for free. */
+static inline __mmask16 every_lane(void) {
+    __mmask16 every = 0xFFFF;
+    __asm__("" : "+Yk"(every));
+    return every;
+}
+
 static inline vec vec_words(const void *base, vec offsets) {
-    return _mm512_i32gather_epi32(offsets, base, 1);
+    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), every_lane(), offsets, base, 1);
 }
 static inline vec vec_pairs(const void *base, vec offsets) { return vec_words(base, offsets); }
+static inline vec vec_pairs_at(const void *base, vec numbers) {
+    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), every_lane(), numbers, base, 2);
+}
 static inline void vec_quads(const void *base, vec offsets, vec *near, vec *far) {
-    const __m512i low = _mm512_i32gather_epi64(_mm512_castsi512_si256(offsets), base, 1);
-    const __m512i high = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(offsets, 1), base, 1);
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i low =
+        _mm512_mask_i32gather_epi64(zero, (__mmask8)every_lane(), _mm512_castsi512_si256(offsets), base, 1);
+    const __m512i high = _mm512_mask_i32gather_epi64(zero, (__mmask8)every_lane(),
+                                                     _mm512_extracti64x4_epi64(offsets, 1), base, 1);
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     *near = _mm512_permutex2var_epi32(low, even, high);
     *far = _mm512_permutex2var_epi32(low, _mm512_add_epi32(even, vec_set(1)), high);
@@ -75,8 +93,11 @@ static inline vec vec_bytes(const void *base, vec offsets) {
 }
 
 static inline vec vec_ratio(vec x, vec count) {
-    const __m512 more = _mm512_mul_ps(_mm512_cvtepi32_ps(count), _mm512_set1_ps(RATIO_MARGIN));
-    return _mm512_cvttps_epu32(_mm512_div_ps(_mm512_cvtepu32_ps(x), more));
+    /* Rounded towards zero throughout: never too large. */
+    const __m512 value = _mm512_cvt_roundepu32_ps(x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m512 quotient =
+        _mm512_div_round_ps(value, _mm512_cvtepi32_ps(count), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    return _mm512_cvttps_epu32(quotient);
 }
 
 static inline key16 key16_load(const uint32_t *p) {

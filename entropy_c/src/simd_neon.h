@@ -33,6 +33,7 @@ static inline vec vec_set(uint32_t x) { return (vec){vdupq_n_u32(x), vdupq_n_u32
 static inline vec vec_add(vec a, vec b) { return PAIRS(vaddq_u32); }
 static inline vec vec_sub(vec a, vec b) { return PAIRS(vsubq_u32); }
 static inline vec vec_mul(vec a, vec b) { return PAIRS(vmulq_u32); }
+static inline vec vec_mul_small(vec a, vec b) { return vec_mul(a, b); }
 static inline vec vec_and(vec a, vec b) { return PAIRS(vandq_u32); }
 static inline vec vec_or(vec a, vec b) { return PAIRS(vorrq_u32); }
 static inline vec vec_xor(vec a, vec b) { return PAIRS(veorq_u32); }

@@ -30,6 +30,7 @@ static inline vec vec_set(uint32_t a) { EACH(a); }
 static inline vec vec_add(vec a, vec b) { EACH(a.lane[i] + b.lane[i]); }
 static inline vec vec_sub(vec a, vec b) { EACH(a.lane[i] - b.lane[i]); }
 static inline vec vec_mul(vec a, vec b) { EACH(a.lane[i] * b.lane[i]); }
+static inline vec vec_mul_small(vec a, vec b) { return vec_mul(a, b); }
 static inline vec vec_and(vec a, vec b) { EACH(a.lane[i] & b.lane[i]); }
 static inline vec vec_or(vec a, vec b) { EACH(a.lane[i] | b.lane[i]); }
 static inline vec vec_xor(vec a, vec b) { EACH(a.lane[i] ^ b.lane[i]); }

@@ -42,7 +42,7 @@ static void as_bytes(const ec_tables *t, sizes_t s, const uint16_t *in, const vo
     uint8_t *buffer[2];
     for (int i = 0; i < 2; i++) {
         assert(ec_encoder_init(&e[i], i == 0 ? EC_LANES : s.lanes) == EC_OK);
-        const size_t bound = ec_encode_bound(e[i].lanes, s.positions);
+        const size_t bound = ec_encode_bound(e[i].lanes, s.positions) + 4 * (size_t)e[i].lanes;
         buffer[i] = take(bound);
         ec_encoder_attach(&e[i], buffer[i], bound);
     }
@@ -52,12 +52,23 @@ static void as_bytes(const ec_tables *t, sizes_t s, const uint16_t *in, const vo
         const size_t head = 4 * (size_t)e[i].lanes, words = e[i].capacity - e[i].position;
         ec_encoder_states(&e[i], states);
         assert(head + words == sizes[i] && memcmp(states, stream[i], head) == 0);
+        uint64_t size;
+        assert(ec_encoders_heads(&e[i], 1, &size) == EC_OK && size == sizes[i]);
+        assert(memcmp(buffer[i] + e[i].capacity - size, stream[i], sizes[i]) == 0);
         assert(memcmp(buffer[i] + e[i].position, stream[i] + head, words) == 0);
         assert(ec_decoder_init(&d[i], e[i].lanes, stream[i], sizes[i]) == EC_OK);
         drop(buffer[i]);
     }
+    const size_t room[2] = {e[0].position, e[1].position};
+    assert(ec_encoders_room(e, 2) == (room[0] < room[1] ? room[0] : room[1]));
+    e[1].position = 4 * (size_t)e[1].lanes - 1; /* one byte too few for the states */
+    uint64_t both[2];
+    assert(ec_encoders_heads(e, 2, both) == EC_ERR_CAPACITY);
     assert(ec_decode_indexed(d, 2, t, which, s.index_bytes, s.positions, out, 1) == EC_OK);
     assert(ec_decoder_finish(&d[0]) == EC_OK && ec_decoder_finish(&d[1]) == EC_OK);
+    assert(ec_decoders_finished(d, 2) == 2);
+    d[1].state[0]++;
+    assert(ec_decoders_finished(d, 2) == 1 && ec_decoders_finished(d + 1, 1) == 0);
     assert(memcmp(bytes, out, n) == 0);
     drop(bytes);
     drop(out);

@@ -6,15 +6,25 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
+from fsar_lab.codec.context import ContextTables
 from fsar_lab.codec.convolution_prior import ConvolutionPrior
 from fsar_lab.codec.fields import Tensors, damaged
+from fsar_lab.codec.mean_offset import MeanOffsetTables
 from fsar_lab.codec.mean_scale import MeanScaleTables
+from fsar_lab.codec.mixture import MixtureTables
 from fsar_lab.codec.parts import Json, Pack, Part, PixelPart, PriorPart
+from fsar_lab.codec.planes import Planes
 from fsar_lab.codec.prior import PriorTables
 
 # The first of each is the one whose kind a bundle does not name.
 PRIORS: tuple[type[PriorPart], ...] = (PriorTables, ConvolutionPrior)
-PIXELS: tuple[type[PixelPart], ...] = (MeanScaleTables,)
+PIXELS: tuple[type[PixelPart], ...] = (
+    MeanScaleTables,
+    MeanOffsetTables,
+    MixtureTables,
+    ContextTables,
+    Planes,
+)
 P = TypeVar("P", bound=Part)
 
 

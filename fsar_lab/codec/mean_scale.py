@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -16,6 +17,35 @@ from fsar_lab.codec.parts import Json, Pack, Parameters
 from fsar_lab.tables.pixels import CDF_TOTAL, LOGITS, REACH, Tap
 
 MAX_TAPS = 12
+
+
+def check_pairs(head: Layer | None, scales: Sequence[int], logits: Sequence[int] | None = None) -> None:
+    """Raise NetworkError unless the synthesis network's last layer gives pairs within the tables.
+
+    Args:
+        head: the layer; its outputs alternate between logits and scales.
+        scales: of each pair, how many scales there are.
+        logits: of each pair, how many logits there are, half of them negative; None: as the mean look-up has.
+    """
+    if head is None:
+        raise NetworkError("means and scales need a synthesis network")
+    most, half = np.asarray(scales), np.asarray(logits or [LOGITS] * len(scales)) // 2
+    if len(head.low) != 2 * len(most) or head.low[1::2].min() < 0 or (head.high[1::2] >= most).any():
+        raise NetworkError("the synthesis network's outputs do not fit the pixel tables")
+    if (head.low[0::2] < -half).any() or (head.high[0::2] >= half).any():
+        raise NetworkError("the synthesis network's logits exceed the mean look-up")
+
+
+def put_lut(mean_lut: NDArray[np.int16], tensors: dict[str, NDArray[Any]], pack: Pack) -> None:
+    """The mean look-up as first differences."""
+    steps = np.diff(mean_lut.astype(np.int32), prepend=0)
+    tensors["pixels.mean_lut"] = pack(steps.astype(np.uint16))
+
+
+def get_lut(tensors: Tensors) -> NDArray[np.int16]:
+    """What `put_lut` stored; sums are taken modulo 2^16, as differences were."""
+    steps = inflate(tensors, "pixels.mean_lut", np.uint16, (LOGITS,))
+    return np.cumsum(steps, dtype=np.uint16).view(np.int16)
 
 
 @dataclass(frozen=True)
@@ -37,21 +67,20 @@ class MeanScaleTables:
     weights: NDArray[np.int32]
     bias: NDArray[np.int32]
 
+    @property
+    def scales(self) -> int:
+        """S."""
+        return len(self.cdf)
+
     def check(self, head: Layer | None) -> None:
         """The synthesis network's last layer gives (logit, scale) per colour, within the tables."""
-        if head is None:
-            raise NetworkError("means and scales need a synthesis network")
-        if len(head.low) != 6 or head.low[1::2].min() < 0 or head.high[1::2].max() >= len(self.cdf):
-            raise NetworkError("the synthesis network's outputs do not fit the pixel tables")
-        if head.low[0::2].min() < -LOGITS // 2 or head.high[0::2].max() > LOGITS // 2 - 1:
-            raise NetworkError("the synthesis network's logits exceed the mean look-up")
+        check_pairs(head, [self.scales] * 3)
 
     def put(self, tensors: dict[str, NDArray[Any]], pack: Pack) -> Json:
         """Cdfs as second differences, the look-up as first ones."""
         slopes = np.diff(self.cdf.astype(np.int32), axis=1, prepend=0)
         tensors["pixels.cdf"] = pack(np.diff(slopes, axis=1, prepend=0).astype(np.uint16))
-        lut = np.diff(self.mean_lut.astype(np.int32), prepend=0)
-        tensors["pixels.mean_lut"] = pack(lut.astype(np.uint16))
+        put_lut(self.mean_lut, tensors, pack)
         tensors["pixels.bias"] = self.bias
         if self.weights.size:  # safetensors has no use for empty tensors
             tensors["pixels.weights"] = self.weights
@@ -73,11 +102,9 @@ class MeanScaleTables:
         # Sums are taken modulo 2^16, as differences were.
         curves = inflate(tensors, "pixels.cdf", np.uint16, (scales, 2 * REACH + 1))
         cdf = np.cumsum(np.cumsum(curves, 1, np.uint16), 1, np.uint16)
-        steps = inflate(tensors, "pixels.mean_lut", np.uint16, (LOGITS,))
-        lut = np.cumsum(steps, dtype=np.uint16).view(np.int16)
         if (np.diff(cdf.astype(np.int32), axis=1) < 0).any() or cdf.max() > CDF_TOTAL:
             raise damaged("a pixel cdf decreases or leaves no room for one count each")
-        return cls(cdf, lut, taps, weights, bias)
+        return cls(cdf, get_lut(tensors), taps, weights, bias)
 
     def make_coder(self) -> MeanScaleCoder:
         """Its coder."""

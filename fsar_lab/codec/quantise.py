@@ -149,7 +149,7 @@ def round_weights(
 
 
 def _shuffle_weights(layer: FoldedLayer, scale: Float, power: Float, bits: int) -> Weights:
-    """One unit for the four outputs that become one channel: they are rounded as one of four times the taps."""
+    """One unit for the four outputs that become one channel: rounded as one output of four times the taps."""
     outputs, inputs, side, _ = layer.weight.shape
     together = layer.weight.view(-1, 4, inputs, side, side).permute(0, 2, 1, 3, 4)
     joint = replace(layer, kind="conv", weight=together.reshape(-1, inputs, 4 * side, side))

@@ -27,7 +27,7 @@ Y_LEVELS = LEVELS[3:]  # of y in the codeword search; the codebook gets the bits
 
 @dataclass(frozen=True)
 class Output:
-    """Units of one output pair: float value = zero + unit * integer, integer in [low, high]."""
+    """Units of one output: float value = zero + unit * integer, integer in [low, high]."""
 
     unit: float
     zero: float
@@ -123,7 +123,7 @@ def quantise_synthesis(
     network: nn.Sequential,
     codebooks: Tensor,
     indices: Tensor,
-    outputs: tuple[Output, Output],
+    outputs: tuple[Output, ...],
     options: Options,
 ) -> tuple[CodeTable, IntegerNetwork]:
     """The code table (look-up and first 1x1 layer) and the rest of the synthesis network.
@@ -132,7 +132,7 @@ def quantise_synthesis(
         network: float synthesis in evaluation mode; its first layer is a 1x1 convolution.
         codebooks: float [G, K, D].
         indices: of calibration images, int64 [N, G, h, w].
-        outputs: units of the (mean, log scale) pair that each colour has.
+        outputs: units of the outputs that each colour has, e.g. of mean and log scale.
         options: see Options.
 
     Raises:
@@ -183,13 +183,13 @@ def _code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, ind
     return CodeTable(whole.astype(np.int16), *bounds)
 
 
-def _head(quantiser: Quantiser, outputs: tuple[Output, Output]) -> None:
+def _head(quantiser: Quantiser, outputs: tuple[Output, ...]) -> None:
     """The last layer, whose output units are given: its weights take the units that fit them."""
     layer, source = quantiser.chain[-1], quantiser.activations[-1]
     if layer.relu or layer.skip is not None:
         raise ExportError(f"{quantiser.what}: the last layer must be a plain convolution")
-    pairs = layer.weight.shape[0] // len(outputs)
-    unit, zero, low, high = np.tile([[o.unit, o.zero, o.low, o.high] for o in outputs], (pairs, 1)).T
+    colours = layer.weight.shape[0] // len(outputs)
+    unit, zero, low, high = np.tile([[o.unit, o.zero, o.low, o.high] for o in outputs], (colours, 1)).T
     real = layer.weight.numpy() * source.scale[None, :, None, None]
     sums = (np.abs(real).sum((2, 3)) @ source.limit + np.abs(layer.bias.numpy() - zero)) / unit
     room = (

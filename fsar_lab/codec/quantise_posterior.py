@@ -70,7 +70,7 @@ def posterior_tables(latents: GaussianLatents) -> Posterior:
     """The posterior's cdfs: a bin is 1/255 of the range from the first bin's centre to the last one's."""
     config = latents.config
     grid = scale_grid(config.log_scale_min, config.log_scale_max, config.num_scales)
-    return Posterior(fine_cdfs(grid - math.log(2 * config.limit), 1 << BITS))
+    return Posterior(fine_cdfs(grid - math.log(2 * config.limit), total=1 << BITS))
 
 
 def normal_prior(latents: GaussianLatents) -> PriorTables:

@@ -281,6 +281,36 @@ class LogisticMixtureConfig:
     weight_range: float = 8.0  # largest logit of a component's weight, relative to the third's
 
 
+@dataclass
+class ContextConfig:
+    """Linear prediction and static tables chosen by the errors around a pixel; fitted, not trained."""
+
+    _target_: str = "fsar_lab.models.coders.context.Context"
+    states: int = 16  # contexts of each colour
+    fit_images: int = 8192  # training images that everything is fitted to
+
+
+@dataclass
+class FSARPixelsConfig:
+    """Finite-state autoregressive pixels, METHOD 8.H."""
+
+    _target_: str = "fsar_lab.models.coders.pixel_priors.FSARPixels"
+    # Causal neighbours as [colour, row, column] offsets; the first varies slowest in the table.
+    offsets: list[list[int]] = field(default_factory=lambda: [[0, -1, 0], [0, 0, -1]])
+    dim: int = 32  # length of a grey level's learned vector
+    hidden_expansion: int = 2
+    train_share: float = 0.0625  # share of the positions, drawn anew for every batch, that is trained on
+
+
+@dataclass
+class ConvolutionPixelsConfig:
+    """A masked convolution on the pixels' learned vectors, METHOD 8.H."""
+
+    _target_: str = "fsar_lab.models.coders.pixel_priors.ConvolutionPixels"
+    kernel: int = 3  # odd side of the window
+    dim: int = 16  # length of a grey level's learned vector
+
+
 # --- dataset ---------------------------------------------------------------------------------
 
 

@@ -35,6 +35,9 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "logistic": schema.LogisticConfig,
         "logistic_linear_ar": schema.LogisticLinearARConfig,
         "logistic_mixture": schema.LogisticMixtureConfig,
+        "context": schema.ContextConfig,
+        "fsar_pixels": schema.FSARPixelsConfig,
+        "maskconv_pixels": schema.ConvolutionPixelsConfig,
     },
     "dataset": {
         "photos": schema.PhotosConfig,

@@ -13,6 +13,8 @@ from fsar_lab.config.values import check_values
 from fsar_lab.data import places
 from fsar_lab.errors import ConfigError, DataError
 
+# Coders that need no networks and take none.
+PIXELS_ALONE = (schema.ContextConfig, schema.FSARPixelsConfig, schema.ConvolutionPixelsConfig)
 # Quantizers that know what their symbols cost.
 OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
 MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
@@ -65,6 +67,12 @@ def _targets(config: TrainConfig) -> Iterator[str]:
 
 def _parts(config: TrainConfig) -> Iterator[str]:
     """Which options of backbone, quantizer, prior and coder go together."""
+    if isinstance(config.coder, PIXELS_ALONE):
+        parts = [part for part in ("backbone", "quantizer", "prior") if not _absent(getattr(config, part))]
+        if parts:
+            missing = " ".join(f"{part}=none" for part in parts)
+            yield f"coder: it codes pixels from pixels alone, without {', '.join(parts)} -> {missing}"
+        return
     if _absent(config.backbone) != _absent(config.quantizer):
         missing = "quantizer=none" if _absent(config.backbone) else "backbone=none"
         yield f"backbone, quantizer: one is none, the other is not -> {missing}, or an option for both"
@@ -170,7 +178,19 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     key, offsets = "prior.offsets", prior.offsets
     if isinstance(config.quantizer, schema.GaussianLatentsConfig | schema.McQuicConfig):
         return  # said above
-    groups = config.quantizer.groups
+    yield from _offsets(key, offsets, config.quantizer.groups, "quantizer.groups")
+    order = len(offsets)
+    if order < 1:
+        yield f"{key}: no neighbours -> prior=uniform"
+    elif order > MAX_ORDER:
+        yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
+    if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
+        low, high = prior.alpha_min, prior.alpha_max
+        yield f"prior.alpha_min: {low} is above prior.alpha_max={high} -> exchange them"
+
+
+def _offsets(key: str, offsets: list[list[int]], groups: int, groups_key: str) -> Iterator[str]:
+    """Neighbours of a finite-state prior."""
     for offset in offsets:
         if len(offset) != 3:
             yield f"{key}: {offset} is not [group, row, column] -> e.g. [0,-1,0] for the latent above"
@@ -181,19 +201,11 @@ def _prior(config: TrainConfig) -> Iterator[str]:
             )
         elif -offset[0] >= groups:
             yield (
-                f"{key}: {offset} points {-offset[0]} groups back, but quantizer.groups is {groups} -> "
+                f"{key}: {offset} points {-offset[0]} groups back, but {groups_key} is {groups} -> "
                 f"[0,{offset[1]},{offset[2]}] or more groups"
             )
     if len({tuple(offset) for offset in offsets}) < len(offsets):
         yield f"{key}: {offsets} names a neighbour twice -> name it once"
-    order = len(offsets)
-    if order < 1:
-        yield f"{key}: no neighbours -> prior=uniform"
-    elif order > MAX_ORDER:
-        yield f"{key}: {order} neighbours, tables exist up to order {MAX_ORDER} -> prior=fsar_o2s"
-    if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
-        low, high = prior.alpha_min, prior.alpha_max
-        yield f"prior.alpha_min: {low} is above prior.alpha_max={high} -> exchange them"
 
 
 def _start(config: TrainConfig) -> Iterator[str]:
@@ -213,6 +225,21 @@ def _start(config: TrainConfig) -> Iterator[str]:
 
 
 def _coder(config: TrainConfig) -> Iterator[str]:
+    coder = config.coder
+    if isinstance(coder, schema.FSARPixelsConfig):
+        yield from _offsets("coder.offsets", coder.offsets, 3, "the number of colours")
+        if not 1 <= len(coder.offsets) <= MAX_ORDER:
+            yield (
+                f"coder.offsets: {len(coder.offsets)} neighbours, there can be 1 to {MAX_ORDER} -> "
+                "e.g. coder=fsar_pixels_o2s"
+            )
+    if isinstance(coder, PIXELS_ALONE):
+        return
+    if _absent(config.backbone) and _absent(config.quantizer):
+        yield (
+            "coder: it needs a synthesis network -> backbone=shallow_c32 quantizer=v2dvq prior=fsar_o2s, "
+            "or coder=context"
+        )
     low, high = config.coder.log_scale_min, config.coder.log_scale_max
     if low >= high:
         yield f"coder.log_scale_min: {low} is not below coder.log_scale_max={high} -> -7.0 and 0.0 are usual"

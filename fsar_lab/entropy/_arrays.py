@@ -18,6 +18,7 @@ _C_TYPES = {
     np.dtype(dtype).char: ffi.typeof(f"{np.dtype(dtype).name}_t[]")
     for dtype in (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.uint64)
 }
+_SHORT: dict[str, type[np.generic]] = {"B": np.uint8, "H": np.uint16}  # indices of less than 32 bits
 
 
 def require(name: str, array: object, dtype: type[np.generic], shape: tuple[int | None, ...]) -> Array:
@@ -61,16 +62,18 @@ def require_index(index: object, shape: tuple[int | None, ...]) -> tuple[int, Ar
     """Bytes of an entry and the array of table indices, which may be None for none at all."""
     if index is None:
         return 0, None
-    dtypes: dict[str, type[np.generic]] = {"uint8": np.uint8, "uint16": np.uint16}
-    dtype = dtypes.get(str(getattr(index, "dtype", "")), np.uint32)
-    array = require("index", index, dtype, shape)
+    array = require("index", index, _SHORT.get(_code_of(index), np.uint32), shape)
     return array.itemsize, array
 
 
 def require_symbols(symbols: object, alphabet: int, shape: tuple[int | None, ...]) -> Array:
     """Symbols of two bytes each or, if the alphabet allows it, of one."""
-    narrow = getattr(symbols, "dtype", None) == np.uint8 and alphabet <= 256
+    narrow = _code_of(symbols) == "B" and alphabet <= 256
     return require("symbols", symbols, np.uint8 if narrow else np.uint16, shape)
+
+
+def _code_of(array: object) -> str:
+    return str(getattr(getattr(array, "dtype", None), "char", ""))
 
 
 def pointer(array: Array) -> Any:

@@ -6,34 +6,48 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from itertools import count
 
 from fsar_lab.entropy._entropy_c import lib
 
 LANES: int = lib.EC_LANES
+PIECES = 8  # for each thread: a thread that comes late takes fewer of them
 
 
-def group_ranges(num_images: int) -> list[tuple[int, int]]:
-    """First and past-the-last image of every group; cuts are at fixed multiples of 32."""
-    return [(first, min(first + LANES, num_images)) for first in range(0, num_images, LANES)]
+def groups_of(num_images: int) -> int:
+    """Cuts are at fixed multiples of 32; the last group may hold fewer."""
+    return -(-num_images // LANES)
 
 
 def in_shares(work: Callable[[int, int], None], groups: int, threads: int) -> None:
-    """Calls `work(first, last)` for about equal shares of the groups, one in each thread.
+    """Calls `work(first, last)` for runs of groups, which the threads take one after the other.
 
-    The C library works without the GIL, on many groups in one call. An exception of any share is raised here.
+    The C library works without the GIL, on many groups in one call. If runs fail, the first one's exception
+    is raised here, when nothing runs any more.
     """
-    shares = max(1, min(threads, groups))
-    if shares == 1:
+    threads = min(threads, groups)
+    if threads < 2:
         work(0, groups)
         return
-    cuts = [groups * i // shares for i in range(shares + 1)]
-    others = [_helpers().submit(work, *cuts[i : i + 2]) for i in range(1, shares)]
+    run = -(-groups // (PIECES * threads))
+    run += run % 2  # two groups may be coded side by side
+    numbers = count()  # next() is atomic
+    errors: dict[int, BaseException] = {}
+
+    def take_runs() -> None:
+        while not errors and (first := run * next(numbers)) < groups:
+            try:
+                work(first, min(first + run, groups))
+            except BaseException as error:
+                errors[first] = error
+
+    others = [_helpers().submit(take_runs) for _ in range(threads - 1)]
     try:
-        work(*cuts[:2])
+        take_runs()
     finally:
-        wait(others)
-    for other in others:
-        other.result()
+        wait([other for other in others if not other.cancel()])  # whoever has not begun need not
+    if errors:
+        raise errors[min(errors)]
 
 
 @cache

@@ -10,10 +10,11 @@ import numpy as np
 from fsar_lab.entropy._arena import take
 from fsar_lab.entropy._arrays import BYTES, Array, pointer, require, require_index
 from fsar_lab.entropy._entropy_c import ffi, lib
-from fsar_lab.entropy._groups import LANES, group_ranges, in_shares
+from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.context import ContextModel
 from fsar_lab.entropy.fsar import FSARModel
-from fsar_lab.entropy.pixels import PixelModel
+from fsar_lab.entropy.pixels import PAIRS, WEIGHTS, PixelModel
 from fsar_lab.entropy.tables import Tables
 from fsar_lab.errors import DamagedStreamError
 
@@ -42,13 +43,13 @@ class Decoder:
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, not {num_images}")
         self.num_images, self.threads = int(num_images), int(threads)
-        self._ranges = group_ranges(self.num_images)
-        if len(groups) != len(self._ranges):
+        self._groups = groups_of(self.num_images)
+        if len(groups) != self._groups:
             raise DamagedStreamError(
-                f"{num_images} images need {len(self._ranges)} group streams, {len(groups)} were given"
+                f"{num_images} images need {self._groups} group streams, {len(groups)} were given"
             )
-        self._decoders = ffi.new(_DECODERS, len(self._ranges))
-        if len(groups) == 1:
+        self._decoders = ffi.new(_DECODERS, self._groups)
+        if self._groups == 1:
             self._bytes = ffi.from_buffer(BYTES, groups[0])
             status = lib.ec_decoder_init(self._decoders, self.num_images, self._bytes, len(groups[0]))
         else:
@@ -86,12 +87,16 @@ class Decoder:
         symbols = np.empty(shape, dtype)
         symbol_bytes = symbols.itemsize
 
-        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
-            c_index = ffi.NULL if view is None else pointer(view[first:last])
-            out = pointer(symbols[first:last])
+        positions = shape[1]
+        c_symbols = pointer(symbols)
+        c_index = ffi.NULL if view is None else pointer(view)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            at = first * positions
+            here = c_index if view is None else c_index + at
             return int(
                 lib.ec_decode_indexed(
-                    decoders, groups, tables._c, c_index, index_bytes, shape[1], out, symbol_bytes
+                    decoders, groups, tables._c, here, index_bytes, positions, c_symbols + at, symbol_bytes
                 )
             )
 
@@ -116,9 +121,12 @@ class Decoder:
         indices = np.empty((number, groups_of_codes, height, width), np.uint16)
         scratch_bytes = lib.ec_fsar_scratch(model._c, min(LANES, number), height, width)
 
-        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
-            scratch = ffi.cast(_U16, take(0, scratch_bytes))
-            out = pointer(indices[first:last])
+        positions = groups_of_codes * height * width
+        view = pointer(indices)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            scratch = ffi.cast(_U16, take(scratch_bytes))
+            out = view + first * positions
             return int(lib.ec_decode_fsar(decoders, groups, model._c, height, width, out, scratch))
 
         self._pop(decode, "pop_fsar")
@@ -141,13 +149,61 @@ class Decoder:
         images = np.empty((number, height, width, colours), np.uint8)
         scratch_bytes = lib.ec_pixels_scratch(model._c, min(LANES, number), height, width)
 
-        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
-            scratch = take(0, scratch_bytes)
-            views = (pointer(array[first:last]) for array in (logits, scales))
-            out = pointer(images[first:last])
-            return int(lib.ec_decode_pixels(decoders, groups, model._c, *views, height, width, out, scratch))
+        positions = height * width * colours
+        views = [pointer(array) for array in (logits, scales, images)]
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            c_logits, c_scales, out = (view + first * positions for view in views)
+            scratch = take(scratch_bytes)
+            return int(
+                lib.ec_decode_pixels(
+                    decoders, groups, model._c, c_logits, c_scales, height, width, out, scratch
+                )
+            )
 
         self._pop(decode, "pop_pixels")
+        return images
+
+    def pop_context(self, model: ContextModel, shape: Sequence[int]) -> Array:
+        """Decodes pixels without parameters.
+
+        Args:
+            model: predictors and tables.
+            shape: [N, H, W] of the images.
+
+        Returns:
+            uint8 [N, H, W, 3].
+        """
+        number, height, width = map(int, shape)
+        if number != self.num_images or height < 0 or width < 0:
+            raise ValueError(f"shape {list(shape)} must be [{self.num_images}, height, width]")
+        images = np.empty((number, height, width, 3), np.uint8)
+        scratch_bytes, view = lib.ec_context_scratch(height, width), pointer(images)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            scratch, out = take(scratch_bytes), view + first * height * width * 3
+            return int(lib.ec_decode_context(decoders, groups, model._c, height, width, out, scratch))
+
+        self._pop(decode, "pop_context")
+        return images
+
+    def pop_mixture(self, model: PixelModel, weights: Array, logits: Array, scales: Array) -> Array:
+        """Decodes what `Encoder.push_mixture` coded: uint8 [N, H, W, C]."""
+        weights = require("weights", weights, np.uint16, WEIGHTS)
+        planes = PAIRS * model.colours
+        logits = require("logits", logits, np.int16, (self.num_images, planes, None, None))
+        scales = require("scales", scales, np.uint8, logits.shape)
+        number, _, height, width = logits.shape
+        images = np.empty((number, height, width, model.colours), np.uint8)
+
+        positions, shares = height * width * model.colours, pointer(weights)
+        views, view = [pointer(array) for array in (logits, scales)], pointer(images)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            here, out = [v + first * PAIRS * positions for v in views], view + first * positions
+            return int(lib.ec_decode_mixture(decoders, groups, model._c, shares, *here, height, width, out))
+
+        self._pop(decode, "pop_mixture")
         return images
 
     def pop_rows(self, starts: Array, bits: int) -> Array:
@@ -166,11 +222,13 @@ class Decoder:
         values = np.empty(self.num_images, np.uint16)
         symbols = int(starts.shape[1])
 
-        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+        c_starts, c_values = pointer(starts), pointer(values)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
             for group in range(groups):
-                rows = slice(first + LANES * group, min(first + LANES * (group + 1), last))
+                at = first + LANES * group
                 status = lib.ec_decode_rows(
-                    decoders + group, pointer(starts[rows]), symbols, bits, pointer(values[rows])
+                    decoders + group, c_starts + at * symbols, symbols, bits, c_values + at
                 )
                 if status != lib.EC_OK:
                     return int(status)
@@ -185,10 +243,12 @@ class Decoder:
             raise ValueError(f"cannot decode {positions} numbers")
         values = np.empty((self.num_images, positions), np.uint16)
 
-        def decode(decoders: Any, groups: int, first: int, last: int) -> int:
+        view = pointer(values)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
             for group in range(groups):
-                part = values[first + LANES * group : min(first + LANES * (group + 1), last)]
-                status = lib.ec_decode_bypass(decoders + group, bits, positions, pointer(part))
+                here = view + (first + LANES * group) * positions
+                status = lib.ec_decode_bypass(decoders + group, bits, positions, here)
                 if status != lib.EC_OK:
                     return int(status)
             return int(lib.EC_OK)
@@ -202,16 +262,15 @@ class Decoder:
         Raises:
             DamagedStreamError: the bytes were altered or decoded with another model.
         """
-        for group, (first, last) in enumerate(self._ranges):
-            status = lib.ec_decoder_finish(self._decoders + group)
-            if status != lib.EC_OK:
-                check(status, f"end of images {first}..{last - 1}")
+        finished = lib.ec_decoders_finished(self._decoders, self._groups)
+        if finished < self._groups:
+            first = LANES * finished
+            check(lib.EC_ERR_DAMAGED, f"end of images {first}..{min(first + LANES, self.num_images) - 1}")
 
-    def _pop(self, decode: Callable[[Any, int, int, int], int], what: str) -> None:
-        def work(first: int, last: int) -> None:
-            start, stop = self._ranges[first][0], self._ranges[last - 1][1]
-            status = decode(self._decoders + first, last - first, start, stop)
+    def _pop(self, decode: Callable[[Any, int, int], int], what: str) -> None:
+        def run(first: int, last: int) -> None:
+            status = decode(self._decoders + first, last - first, LANES * first)
             if status != lib.EC_OK:
-                check(status, f"{what}, images {start}..{stop - 1}")
+                check(status, f"{what}, images {LANES * first}..{min(LANES * last, self.num_images) - 1}")
 
-        in_shares(work, len(self._ranges), self.threads)
+        in_shares(run, self._groups, self.threads)

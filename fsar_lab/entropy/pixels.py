@@ -13,6 +13,8 @@ from fsar_lab.entropy._status import check
 
 FINE_STEPS: int = lib.EC_FINE_STEPS  # entries of one scale's cdf, t = -1022..1022
 LOGIT_LEVELS: int = lib.EC_LOGIT_LEVELS  # entries of the mean look-up, logit -2048..2047
+PAIRS = 4  # planes of each colour of a mixture: EC_MIXTURE_COMPONENTS and one for the weights
+WEIGHTS = (256, 256, 2)  # shape of a mixture's table of weights, EC_MIXTURE_WEIGHTS on two sides
 MEAN_MAX: int = lib.EC_MEAN_MAX  # largest mean index; four fine steps a grey level
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab.errors import ExportError
+from fsar_lab.tables.normalise import normalise
 
 FINE = 1020  # fine steps of the data range [0, 1]: four per grey level
 REACH = 1022  # the cdf is stored for t in [-REACH, REACH] fine steps
@@ -30,16 +31,47 @@ def scale_grid(log_scale_min: float, log_scale_max: float, num_scales: int) -> N
     return np.linspace(log_scale_min, log_scale_max, num_scales)
 
 
-def fine_cdfs(log_scales: NDArray[np.float64], total: int = CDF_TOTAL) -> NDArray[np.uint16]:
-    """round(Phi(t / 1020 / sigma) * total) for every scale, uint16 [S, 2045]."""
+def upper_tail(distribution: str, z: float) -> float:
+    """Mass of the distribution of mean 0 and scale 1 beyond z; keeps its digits for z > 0."""
+    if distribution == "gaussian":
+        return 0.5 * math.erfc(z * math.sqrt(0.5))
+    if distribution == "logistic":
+        return 1.0 / (1.0 + math.exp(z)) if z < 700 else 0.0
+    raise ExportError(f"no tables for pixels that are {distribution}")
+
+
+def fine_cdfs(
+    log_scales: NDArray[np.float64], distribution: str = "gaussian", total: int = CDF_TOTAL
+) -> NDArray[np.uint16]:
+    """round(cdf(t / 1020 / scale) * total) for every scale, uint16 [S, 2045]."""
     t = np.arange(-REACH, REACH + 1) / FINE
     rows = [
-        [0.5 * math.erfc(-value * math.sqrt(0.5)) for value in t * math.exp(-log_scale)]
+        [upper_tail(distribution, -value) for value in t * math.exp(-log_scale)]
         for log_scale in log_scales.tolist()
     ]
-    # Rounding is monotonic, but erfc need not be to the last bit: make sure.
+    # Rounding is monotonic, but the tail need not be to the last bit: make sure.
     counts = np.floor(np.asarray(rows) * total + 0.5)
     return np.maximum.accumulate(np.clip(counts, 0, total), axis=1).astype(np.uint16)
+
+
+def offset_counts(log_scales: NDArray[np.float64], bits: int) -> NDArray[np.uint32]:
+    """Gaussian mass of residual codes 0..255 around 128, tails at both ends, as counts: uint32 [S, 256]."""
+    edges = (np.arange(1, 256) - 0.5 - 128) / 255
+    tails = [
+        [1.0, *(upper_tail("gaussian", value) for value in edges * math.exp(-log_scale)), 0.0]
+        for log_scale in log_scales.tolist()
+    ]
+    return normalise(-np.diff(np.asarray(tails), axis=1), bits)
+
+
+def weight_exponentials(weight_range: float) -> NDArray[np.int32]:
+    """exp(a) for the logits a = (i - 128) / 128 * weight_range of a mixture's weights, i = 0..255: int32.
+
+    In one unit, the largest just below 2^30.
+    """
+    logits = ((np.arange(256) - 128) / 128 * weight_range).tolist()
+    scale = (2**30 - 1) / math.exp(logits[-1])
+    return np.asarray([round(math.exp(a) * scale) for a in logits], np.int32)
 
 
 def mean_lut(sigmoid_mean: bool) -> NDArray[np.int16]:

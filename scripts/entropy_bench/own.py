@@ -80,10 +80,12 @@ class OwnIndexed(Own):
     """Symbols with a table each, or one table for all."""
 
     def __init__(self, workload: IndexedWorkload, precision: Precision, threads: int) -> None:
-        mode = "rare symbols escaped" if precision.escape else None
+        modes = ["rare symbols escaped"] if precision.escape else []
+        modes += [f"layout {precision.layout}"] if precision.layout != "auto" else []
+        mode = ", ".join(modes) or None
         super().__init__(workload, threads, precision.bits, mode)
         counts = precision.counts(workload.tables)
-        self.tables = entropy.Tables(counts, precision.bits, escape=precision.escape)
+        self.tables = entropy.Tables(counts, precision.bits, precision.layout, escape=precision.escape)
         narrow = workload.index.astype(
             np.min_scalar_type(len(workload.tables) - 1)
         )  # as few bytes as it takes

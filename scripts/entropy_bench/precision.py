@@ -10,16 +10,21 @@ import numpy as np
 from entropy_bench.sources import Array
 from entropy_bench.workloads import IndexedWorkload
 from fsar_lab.entropy.build import counts_from_weights
+from fsar_lab.entropy.tables import Layout
 
 WEIGHT_BITS = 40  # probabilities become integers of this many bits before they become counts
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Tables sum to 2^bits; with an escape, symbols too rare for a count share one."""
+    """Tables sum to 2^bits; with an escape, symbols too rare for a count share one.
+
+    `layout` is how the decoder finds a symbol, see `entropy.Tables`.
+    """
 
     bits: int
     escape: bool = False
+    layout: Layout = "auto"
 
     def counts(self, tables: Array) -> Array:
         """Probabilities [M, K] to uint32 [M, K], or [M, K + 1] with an escape."""
@@ -47,7 +52,7 @@ TUNED = {
     "indexed64": Precision(14, escape=True),
     "fsar_o2_k32": Precision(13),
     "fsar_o2_k256_merged": Precision(14),
-    "fsar_o2_k32_single_image": Precision(12),
+    "fsar_o2_k32_single_image": Precision(12, layout="tree"),  # a lane alone waits for the cache: small rows
 }
 
 

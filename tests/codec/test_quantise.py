@@ -37,7 +37,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(
-    "shape", [{}, {"downsamples": 0}, {"residual_blocks": 3, "long_skip": True}, {"pixel_shuffle": True}], ids=str
+    "shape",
+    [{}, {"downsamples": 0}, {"residual_blocks": 3, "long_skip": True}, {"pixel_shuffle": True}],
+    ids=str,
 )
 def test_folded_chain_is_the_network(
     shape: dict[str, int], made_compressor: Callable[..., Compressor]
@@ -68,9 +70,11 @@ def test_integer_model_is_close(
 
 
 def test_shuffled_weights_share_a_unit_and_nothing_else(made_compressor: Callable[..., Compressor]) -> None:
-    """Four outputs become one channel, which has one scale; each keeps the precision of its largest weight."""
+    """Four outputs become one channel, which has one scale."""
     (layer,) = [
-        layer for layer in fold(made_compressor(pixel_shuffle=True).backbone.synthesis) if layer.kind == "shuffle"
+        layer
+        for layer in fold(made_compressor(pixel_shuffle=True).backbone.synthesis)
+        if layer.kind == "shuffle"
     ]
     inputs = layer.weight.shape[1]
     scale, power = np.linspace(0.01, 0.02, inputs), np.ones(inputs)
@@ -173,3 +177,18 @@ def test_export_leaves_the_compressor_alone(
     export(compressor, calibration, {})
     assert compressor.training
     assert all(torch.equal(before[name], value) for name, value in compressor.state_dict().items())
+
+
+@pytest.mark.slow
+def test_the_standard_backbone_becomes_integers(
+    made_compressor: Callable[..., Compressor], made_images: Images
+) -> None:
+    """5.9 million parameters: 2,304 products a sum leave few activation levels, which must still be enough."""
+    compressor = made_compressor(width=256, groups=8, k=16, downsamples=2, residual_blocks=2)
+    compressor.prior = Uniform(UniformConfig(), 8, 16, 32)
+    images = made_images(8, 32, seed=5)
+    calibration = torch.from_numpy(made_images(16, 32, seed=3)).permute(0, 3, 1, 2)
+    codec = Codec(export(compressor, calibration, {}), threads=1)
+    assert np.array_equal(codec.decode(codec.encode(images)), images)
+    integer, exact = sum(estimated_bits(compressor, codec, images)), sum(float_bits(compressor, images))
+    assert abs(integer / exact - 1) < 0.02

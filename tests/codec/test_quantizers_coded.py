@@ -16,7 +16,7 @@ from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 
 STEPS = 25
-ELSEWHERE = ("none", "gaussian", "mcquic")  # no latents; bits-back; several levels: tests of their own
+ELSEWHERE = ("none", "gaussian", "mcquic")  # no latents; bits-back and several levels have tests of their own
 QUANTIZERS = [name for name in options.groups()["quantizer"] if name not in ELSEWHERE]
 OWN_DENSITY = {"entropy_bottleneck": ["prior=none", "quantizer.groups=8", "quantizer.codebook_size=16"]}
 VECTORS = ["prior=fsar_o1s", "quantizer.groups=2", "quantizer.dim=4", "quantizer.codebook_size=16"]

@@ -121,6 +121,18 @@ def test_convolution_priors() -> None:
     assert text.startswith("prior: there are no latents to code")
 
 
+def test_coders_without_networks() -> None:
+    text = message("coder=context", "quantizer=none", "prior=none")
+    assert text.splitlines()[0].endswith("-> backbone=none")
+    assert message("coder=fsar_pixels_o2s").endswith("-> backbone=none quantizer=none prior=none")
+    alone = ("backbone=none", "quantizer=none", "prior=none")
+    assert "needs a synthesis network" in message(*alone)
+    offsets = message(*alone, "coder=fsar_pixels_o1s", "coder.offsets=[[-3,0,0],[0,0,1]]").splitlines()
+    assert "the number of colours is 3" in offsets[0] and "not decoded yet" in offsets[1]
+    assert "coder.kernel: 4 must be" in message(*alone, "coder=fsar_pixels_maskconv3x3", "coder.kernel=4")
+    assert "coder.states" in message(*alone, "coder=context", "coder.states=65")
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [

@@ -31,7 +31,9 @@ BUDGETS = {"smoke": 2_000, "small": 200_000, "medium": 1_000_000, "paper": 50_00
 MODEL = ("backbone", "quantizer", "prior", "coder")
 WIDE = ["quantizer.groups=2"]
 FOUR = ["backbone=shallow", "quantizer.groups=4", "quantizer.dim=16"]
-NOTHING = ["backbone=none", "quantizer=none", "prior=none"]
+NO_NETWORKS = ["backbone=none", "quantizer=none", "prior=none"]
+NOTHING = [*NO_NETWORKS, "coder=context"]
+PIXELS_ALONE = [name for name in options.groups()["coder"] if name == "context" or "fsar_pixels" in name]
 NEEDS = {
     "backbone=none": NOTHING,
     "backbone=nods": WIDE,
@@ -52,6 +54,7 @@ NEEDS = {
     "prior=fsar_c2lt": FOUR,
     "prior=fsar_cl": FOUR,
     "prior=fsar_clt": FOUR,
+    **{f"coder={name}": NO_NETWORKS for name in PIXELS_ALONE},
 }
 
 # Each round composes one option of every other group at once, until every option had its turn.

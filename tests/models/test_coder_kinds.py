@@ -95,7 +95,7 @@ def test_starting_scales_have_the_deviation_of_the_pixels() -> None:
 
 @pytest.mark.parametrize("mean", [0.0, 0.1234, 0.5, 0.5 + 0.49 / 255, 0.99, 1.0])
 def test_mean_offset_costs_the_wrapped_residual(mean: float) -> None:
-    """Evaluation: r = (x - round(255 mean) + 128) mod 256 under a Gaussian around 128, tails at r = 0, 255."""
+    """Evaluation: r = (x - round(255 mean) + 128) mod 256 under a Gaussian around 128, with both tails."""
     coder = GaussianMeanOffset(GaussianMeanOffsetConfig()).eval()
     got = all_levels(coder, torch.tensor([mean, -2.0] * 3)).double()
     normal = torch.distributions.Normal(torch.tensor(0.0, dtype=torch.float64), 255 * math.exp(-2.0))
@@ -200,6 +200,4 @@ def test_every_component_of_a_mixture_learns_from_the_start() -> None:
 def test_gaussian_nats_is_what_the_gaussian_coders_share() -> None:
     theta, x = torch.randn(2, 6, 3, 3), torch.randint(0, 256, (2, 3, 3, 3), dtype=torch.uint8)
     mean, log_scale = theta[:, 0::2].clamp(1e-6, 1 - 1e-6), theta[:, 1::2].clamp(-7, 0)
-    torch.testing.assert_close(
-        Gaussian(GaussianConfig()).nats(theta, x), gaussian_nats(x, mean, log_scale)
-    )
+    torch.testing.assert_close(Gaussian(GaussianConfig()).nats(theta, x), gaussian_nats(x, mean, log_scale))

@@ -1,4 +1,4 @@
-"""Quantizers that own the density of their latents: entropy bottleneck and Gaussian latents."""
+"""The entropy bottleneck, a quantizer that owns the density of its latents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from fsar_lab.config.compose import compose
-from fsar_lab.config.schema import EntropyBottleneckConfig, GaussianLatentsConfig
-from fsar_lab.data.fake import smooth_images
+from fsar_lab.config.schema import EntropyBottleneckConfig
 from fsar_lab.errors import ConfigError
-from fsar_lab.models.build import build_compressor
 from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck, LogisticMixture
-from fsar_lab.models.quantizers.gaussian import GaussianLatents
 
 CHANNELS, K = 3, 8
 
@@ -137,49 +134,12 @@ def test_the_density_learns_where_the_latents_are() -> None:
     )
 
 
-def test_gaussian_latents_cost_their_divergence_from_the_standard_normal() -> None:
-    torch.manual_seed(0)
-    quantizer = GaussianLatents(GaussianLatentsConfig(channels=2))
-    y = torch.randn(3, 4, 5, 5, dtype=torch.float64, requires_grad=True)
-    found = quantizer(y)
-    posterior = torch.distributions.Normal(y[:, :2], (0.5 * y[:, 2:]).exp())
-    divergence = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
-    assert found.nats is not None and found.nats.shape == (3, 2, 5, 5)
-    torch.testing.assert_close(found.nats, divergence)
-    assert found.indices.shape == (3, 0, 5, 5)
-    epsilon = ((found.vectors - y[:, :2]) / (0.5 * y[:, 2:]).exp()).detach()
-    incoming = torch.randn_like(epsilon)
-    (computed,) = torch.autograd.grad(found.vectors, y, incoming)
-    torch.testing.assert_close(computed[:, :2], incoming)  # reparametrised
-    torch.testing.assert_close(computed[:, 2:], incoming * epsilon * 0.5 * (0.5 * y[:, 2:]).exp())
-    draws = torch.stack([quantizer.eval()(y).vectors for _ in range(4000)])
-    torch.testing.assert_close(draws.mean(0), y[:, :2], rtol=0, atol=0.25)
-    torch.testing.assert_close(draws.std(0), (0.5 * y[:, 2:]).exp(), rtol=0.1, atol=0)
-
-
-def test_the_networks_of_bits_back_have_the_sizes_of_the_method() -> None:
-    config = compose(["backbone=shallow", "quantizer=gaussian", "prior=none", "coder=gaussian"])
-    model = build_compressor(config)
-    counts = [sum(p.numel() for p in part.parameters()) for part in model.backbone.children()]
-    assert counts == [48_576, 109_446]  # METHOD 1.2
-    x = smooth_images(2, 32, seed=0)
-    output = model(x)
-    assert output.latent_nats.shape == (2, 32, 16, 16)
-    expected = output.pixel_nats.mean() + output.latent_nats.sum() / x.numel()
-    torch.testing.assert_close(output.loss, expected)
-    output.loss.backward()
-    assert all(p.grad is not None for p in model.parameters())
-
-
 @pytest.mark.parametrize(
     ("overrides", "remedy"),
     [
         (["quantizer=entropy_bottleneck"], "prior: .* -> prior=none"),
         (["quantizer=entropy_bottleneck", "prior=none", "quantizer.groups=8"], r"-> quantizer\.groups=32"),
         (["quantizer=entropy_bottleneck", "prior=none", "quantizer.dim=2"], r"quantizer\.dim: 2 must be 1"),
-        (["quantizer=gaussian", "backbone=shallow"], "prior: .* -> prior=none"),
-        (["quantizer=gaussian", "prior=none"], r"quantizer\.channels: .* -> quantizer\.channels=16"),
-        (["quantizer=gaussian", "prior=none", "backbone.width=7"], r"-> backbone\.width=64"),
         (["quantizer=softvq", "prior=none"], "-> prior=uniform"),
     ],
 )

@@ -186,6 +186,22 @@ def test_convolution_priors(tiny: list[str], tmp_path: Path, prior: str) -> None
     assert result["bpd_latents"] < 0.97 * 2 * 64 * 4 / (3 * 256)
 
 
+QUANTIZERS = {
+    "sqvae": ["anneal=exp50", "prior=fsar_o1s"],
+    "vqvae_ema": ["prior=uniform"],
+    "entropy_bottleneck": ["prior=none", "quantizer.groups=8", "~quantizer.dim"],
+}
+
+
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_quantizers(tiny: list[str], tmp_path: Path, name: str) -> None:
+    settings = [*QUANTIZERS[name], f"quantizer={name}", "trainer.train_images=160", "coder=gaussian"]
+    settings += ["~coder.fit_images", "callbacks.coding_speed.enabled=false"]
+    result = run(tiny, settings, tmp_path / "run")
+    check(result, tolerance=0.02)  # 20 steps, as below
+    assert result["parameters"].keys() >= {"backbone", "quantizer"}
+
+
 @pytest.mark.slow
 def test_profile_is_written(tiny: list[str], tmp_path: Path) -> None:
     check(run(tiny, PROFILE, tmp_path / "run"), tolerance=0.02)  # 20 steps, as above

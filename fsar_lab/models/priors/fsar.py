@@ -50,7 +50,13 @@ class FSAR(nn.Module):
     Args:
         config: offsets, width and which gradients are cut.
         groups: G. codebook_size: K. dim: D.
+
+    Attributes:
+        trains_codebooks: a detached context still has its gradient to the codebooks, not through a
+            quantizer: for codebooks that are the prior's own.
     """
+
+    trains_codebooks = False
 
     def __init__(self, config: FSARConfig, groups: int, codebook_size: int, dim: int) -> None:
         super().__init__()
@@ -134,7 +140,8 @@ class FSAR(nn.Module):
         for group in range(self.groups):
             where = self._positions(n * h * w, quantized.indices.device)
             if self.detach_context:
-                table, rows = self._by_state(quantized.indices, group, codebooks.detach(), where)
+                vectors = codebooks if self.trains_codebooks else codebooks.detach()
+                table, rows = self._by_state(quantized.indices, group, vectors, where)
             else:
                 table, rows = self._by_vector(quantized.samples, group, where)
             symbols = quantized.indices[:, group].flatten()[where]

@@ -18,15 +18,15 @@ class LogisticMixture(nn.Module):
     appendix 6.1, whose place it takes: one layer, and masses that are exact in both tails.
 
     Args:
-        groups: G. components: M, spread evenly inside (-6, 6) at the start.
+        groups: G. components: M, spread evenly inside (-2, 2), as narrow as untrained latents.
     """
 
     def __init__(self, groups: int, components: int) -> None:
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(groups, components, 1))
-        places = torch.linspace(-1.0, 1.0, components + 2)[1:-1] * 6.0
+        places = torch.linspace(-1.0, 1.0, components + 2)[1:-1] * 2.0
         self.mean = nn.Parameter(places.view(1, -1, 1).repeat(groups, 1, 1))
-        self.log_scale = nn.Parameter(torch.zeros(groups, components, 1))
+        self.log_scale = nn.Parameter(torch.full((groups, components, 1), -0.7))
 
     def _parts(self, x: Tensor) -> Tensor:
         """(x - mu_m) / s_m for x [G, M], [G, components, M]."""

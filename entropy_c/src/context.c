@@ -1,0 +1,284 @@
+/* Pixels predicted linearly in fixed point; their errors coded with tables that the errors around choose.
+ *
+ * Integers throughout and no logic of its own for any instruction set: the loops over lanes are ones that
+ * compilers turn into vectors, the entropy coding is the tables' kernels', one step at a time when decoding.
+ */
+#include <stdlib.h>
+
+#include "models.h"
+
+#define COLOURS 3
+#define SHIFT   12 /* of weights */
+#define MARGIN  1  /* columns of zeros on both sides, and rows of them above */
+#define TILE    64 /* samples encoded at a time: ids and symbols of all lanes take 12 KiB of stack */
+
+struct ec_context {
+    const ec_tables *tables;
+    uint32_t states;
+    int16_t weights[COLOURS][EC_CONTEXT_PLACES][EC_CONTEXT_TAPS];
+    int16_t energy[COLOURS][EC_CONTEXT_PLACES][EC_CONTEXT_TAPS];
+    int32_t bias[COLOURS][EC_CONTEXT_PLACES]; /* with the rounding added */
+    int32_t base[COLOURS][EC_CONTEXT_PLACES];
+    int32_t thresholds[COLOURS][EC_MAX_STATES];
+};
+
+static const uint32_t tap_counts[COLOURS] = {4, 9, 14};
+
+/* What one group has seen: [row][column][colour][EC_LANES], rows and columns with margins. */
+typedef struct history_t {
+    uint8_t *samples;
+    uint8_t *errors;  /* magnitudes */
+    uint8_t *symbols; /* encoding: errors modulo 256 */
+    uint8_t *states;  /* encoding */
+    uint32_t height, width;
+    ptrdiff_t taps[EC_CONTEXT_TAPS]; /* bytes from a sample to its neighbours */
+} history_t;
+
+static size_t pixel_bytes(void) { return (size_t)COLOURS * EC_LANES; }
+
+/* Bytes of one of the arrays; 0 if that is beyond any memory. */
+static size_t plane_bytes(uint32_t height, uint32_t width) {
+    const uint64_t pixels = ((uint64_t)height + MARGIN) * ((uint64_t)width + 2 * MARGIN);
+    if (height == 0 || width == 0 || pixels > SIZE_MAX / (8 * EC_FLOWS * pixel_bytes())) return 0;
+    return (size_t)pixels * pixel_bytes();
+}
+
+size_t ec_context_scratch(uint32_t height, uint32_t width) {
+    return 4 * EC_FLOWS * plane_bytes(height, width);
+}
+
+static size_t place_of(const history_t *h, uint32_t row, uint32_t column) {
+    return (((size_t)row + MARGIN) * ((size_t)h->width + 2 * MARGIN) + column + MARGIN) * pixel_bytes();
+}
+
+/* The arrays of group `f`, margins zero. */
+static history_t open_history(uint32_t height, uint32_t width, size_t f, uint8_t *scratch) {
+    const size_t bytes = plane_bytes(height, width);
+    history_t h = {scratch + 4 * f * bytes, NULL, NULL, NULL, height, width, {0}};
+    h.errors = h.samples + bytes;
+    h.symbols = h.errors + bytes;
+    h.states = h.symbols + bytes;
+    memset(h.samples, 0, 2 * bytes);
+    const ptrdiff_t pixel = (ptrdiff_t)pixel_bytes(), row = ((ptrdiff_t)width + 2 * MARGIN) * pixel;
+    const ptrdiff_t around[5] = {0, -pixel, -row, -row - pixel, -row + pixel};
+    for (uint32_t t = 0; t < EC_CONTEXT_TAPS; t++) {
+        const ptrdiff_t back = t < 4 ? 0 : t < 9 ? 1 : 2;
+        h.taps[t] = around[t < 4 ? t + 1 : (t - 4) % 5] - back * EC_LANES;
+    }
+    return h;
+}
+
+static uint32_t place_at(const history_t *h, uint32_t row, uint32_t column) {
+    const uint32_t side = column == 0 ? 0 : column + 1 == h->width ? 2 : 1;
+    return (row > 0 ? 3 : 0) + side;
+}
+
+/* sums[lane] = start + sum_t weights[t] * here[taps[t] + lane]. Sums are below 2^31: create saw to it. */
+static void weigh(const uint8_t *here, const ptrdiff_t *taps, const int16_t *weights, uint32_t count,
+                  int32_t start, int32_t *restrict sums) {
+    for (size_t lane = 0; lane < EC_LANES; lane++) sums[lane] = start;
+    for (uint32_t t = 0; t < count; t++) {
+        const uint8_t *from = here + taps[t];
+        const int16_t weight = weights[t];
+        for (size_t lane = 0; lane < EC_LANES; lane++) sums[lane] += weight * (int16_t)from[lane];
+    }
+}
+
+/* Predictions and states of all lanes at one sample, `at` bytes into the history. */
+static void look(const ec_context *m, const history_t *h, uint32_t colour, uint32_t place, size_t at,
+                 int32_t *restrict predictions, uint8_t *restrict states) {
+    int32_t sums[EC_LANES];
+    const uint32_t count = tap_counts[colour];
+    weigh(h->samples + at, h->taps, m->weights[colour][place], count, m->bias[colour][place], predictions);
+    for (size_t lane = 0; lane < EC_LANES; lane++) {
+        const int32_t p = predictions[lane] >> SHIFT;
+        predictions[lane] = p < 0 ? 0 : p > 255 ? 255 : p;
+    }
+    weigh(h->errors + at, h->taps, m->energy[colour][place], count, m->base[colour][place], sums);
+    int32_t counts[EC_LANES] = {0};
+    for (uint32_t s = 0; s + 1 < m->states; s++) {
+        const int32_t threshold = m->thresholds[colour][s];
+        for (size_t lane = 0; lane < EC_LANES; lane++) counts[lane] += threshold <= sums[lane];
+    }
+    for (size_t lane = 0; lane < EC_LANES; lane++) states[lane] = (uint8_t)counts[lane];
+}
+
+/* The lanes' images into the samples, or out of them. */
+static void fill(const ec_kernels *kernels, const history_t *h, uint32_t lanes, const uint8_t *images) {
+    const size_t row_samples = (size_t)h->width * COLOURS;
+    for (uint32_t row = 0; row < h->height; row++) {
+        const uint8_t *from[EC_LANES];
+        for (uint32_t lane = 0; lane < lanes; lane++)
+            from[lane] = images + ((size_t)lane * h->height + row) * row_samples;
+        kernels->weave8(from, lanes, row_samples, h->samples + place_of(h, row, 0), EC_LANES);
+    }
+}
+
+static void read_out(const ec_kernels *kernels, const history_t *h, uint32_t lanes, uint8_t *images) {
+    const size_t row_samples = (size_t)h->width * COLOURS;
+    for (uint32_t row = 0; row < h->height; row++) {
+        uint8_t *to[EC_LANES];
+        for (uint32_t lane = 0; lane < lanes; lane++)
+            to[lane] = images + ((size_t)lane * h->height + row) * row_samples;
+        kernels->unweave8(h->samples + place_of(h, row, 0), EC_LANES, lanes, row_samples, to);
+    }
+}
+
+/* Errors, symbols and states of every sample, first to last. */
+static void analyse(const ec_context *m, const history_t *h) {
+    for (uint32_t row = 0; row < h->height; row++)
+        for (uint32_t column = 0; column < h->width; column++) {
+            const uint32_t place = place_at(h, row, column);
+            size_t at = place_of(h, row, column);
+            for (uint32_t c = 0; c < COLOURS; c++, at += EC_LANES) {
+                int32_t predictions[EC_LANES];
+                look(m, h, c, place, at, predictions, h->states + at);
+                for (size_t lane = 0; lane < EC_LANES; lane++) {
+                    const int32_t error = h->samples[at + lane] - predictions[lane];
+                    h->symbols[at + lane] = (uint8_t)error;
+                    h->errors[at + lane] = (uint8_t)(error < 0 ? -error : error);
+                }
+            }
+        }
+}
+
+/* Encodes what `analyse` found, last to first. */
+static int encode(ec_encoder *e, size_t flows, const ec_context *m, const history_t *h) {
+    uint32_t ids[EC_FLOWS][TILE * EC_LANES];
+    uint16_t symbols[EC_FLOWS][TILE * EC_LANES];
+    ec_flow flow[EC_FLOWS];
+    for (size_t f = 0; f < flows; f++) {
+        ec_flow_begin(&flow[f], e + f);
+        flow[f].ids = ids[f];
+        flow[f].symbols = symbols[f];
+    }
+    const size_t samples = (size_t)h->width * COLOURS;
+    for (uint32_t row = h->height; row-- > 0;)
+        for (size_t end = samples; end > 0;) {
+            const size_t count = (end - 1) % TILE + 1, first = end - count;
+            for (size_t f = 0; f < flows; f++) {
+                const size_t at = place_of(h, row, 0) + first * EC_LANES;
+                for (size_t i = 0; i < count * EC_LANES; i++) {
+                    const uint32_t colour = (uint32_t)((first + i / EC_LANES) % COLOURS);
+                    ids[f][i] = colour * m->states + h[f].states[at + i];
+                    symbols[f][i] = h[f].symbols[at + i];
+                }
+            }
+            const int status = m->tables->kernels->encode(m->tables, flows, flow, EC_LANES, 0, count,
+                                                          ec_lane_mask(e->lanes));
+            if (status != EC_OK) return status;
+            end = first;
+        }
+    for (size_t f = 0; f < flows; f++) ec_flow_end(&flow[f], e + f);
+    return EC_OK;
+}
+
+/* Decodes `flows` groups side by side. */
+static int decode(ec_decoder *d, size_t flows, const ec_context *m, history_t *h) {
+    uint32_t ids[EC_FLOWS][EC_LANES];
+    uint16_t symbols[EC_FLOWS][EC_LANES] = {{0}};
+    int32_t predictions[EC_FLOWS][EC_LANES];
+    ec_flow flow[EC_FLOWS];
+    for (size_t f = 0; f < flows; f++) {
+        ec_flow_open(&flow[f], d + f);
+        flow[f].ids = ids[f];
+    }
+    for (uint32_t row = 0; row < h->height; row++)
+        for (uint32_t column = 0; column < h->width; column++) {
+            const uint32_t place = place_at(h, row, column);
+            size_t at = place_of(h, row, column);
+            for (uint32_t c = 0; c < COLOURS; c++, at += EC_LANES) {
+                for (size_t f = 0; f < flows; f++) {
+                    uint8_t states[EC_LANES];
+                    look(m, &h[f], c, place, at, predictions[f], states);
+                    for (size_t lane = 0; lane < EC_LANES; lane++)
+                        ids[f][lane] = c * m->states + states[lane];
+                    flow[f].symbols = symbols[f];
+                }
+                const int status =
+                    m->tables->kernels->decode(m->tables, flows, flow, 1, ec_lane_mask(d->lanes));
+                if (status != EC_OK) return status;
+                for (size_t f = 0; f < flows; f++)
+                    for (size_t lane = 0; lane < EC_LANES; lane++) {
+                        const int32_t predicted = predictions[f][lane];
+                        const uint8_t sample = (uint8_t)(predicted + symbols[f][lane]);
+                        const int32_t error = sample - predicted;
+                        h[f].samples[at + lane] = sample;
+                        h[f].errors[at + lane] = (uint8_t)(error < 0 ? -error : error);
+                    }
+            }
+        }
+    return ec_flows_close(flow, flows, d);
+}
+
+static int bounded(const int32_t *values) {
+    for (size_t i = 0; i < (size_t)COLOURS * EC_CONTEXT_PLACES; i++)
+        if (values[i] < -(1 << 30) || values[i] > 1 << 30) return 0;
+    return 1;
+}
+
+int ec_context_create(const ec_tables *tables, uint32_t states, const int16_t *weights, const int32_t *bias,
+                      const int16_t *energy, const int32_t *base, const int32_t *thresholds,
+                      ec_context **out) {
+    *out = NULL;
+    if (states < 1 || states > EC_MAX_STATES) return EC_ERR_ARGUMENT;
+    if (tables->count != (size_t)COLOURS * states || tables->symbols != 256 || tables->escape)
+        return EC_ERR_TABLE;
+    /* 14 * 255 * 2^15 + 2^30 + 2^11 < 2^31 */
+    if (!bounded(bias) || !bounded(base)) return EC_ERR_TABLE;
+    ec_context *model = malloc(sizeof *model);
+    if (model == NULL) return EC_ERR_MEMORY;
+    model->tables = tables;
+    model->states = states;
+    memcpy(model->weights, weights, sizeof model->weights);
+    memcpy(model->energy, energy, sizeof model->energy);
+    memcpy(model->base, base, sizeof model->base);
+    for (size_t c = 0; c < COLOURS; c++) {
+        for (size_t place = 0; place < EC_CONTEXT_PLACES; place++)
+            model->bias[c][place] = bias[c * EC_CONTEXT_PLACES + place] + (1 << (SHIFT - 1));
+        for (size_t s = 0; s + 1 < states; s++) model->thresholds[c][s] = thresholds[c * (states - 1) + s];
+    }
+    *out = model;
+    return EC_OK;
+}
+
+void ec_context_free(ec_context *model) { free(model); }
+
+size_t ec_context_bytes(const ec_context *model) { return sizeof *model; }
+
+int ec_encode_context(ec_encoder *encoders, size_t groups, const ec_context *model, const uint8_t *images,
+                      uint32_t height, uint32_t width, uint8_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    if (plane_bytes(height, width) == 0) return EC_ERR_ARGUMENT;
+    const size_t samples = (size_t)height * width * COLOURS;
+    for (size_t g = 0; g < groups; g++) {
+        ec_encoder *e = encoders + g;
+        if (ec_encode_bound(e->lanes, samples) > e->position) return EC_ERR_CAPACITY;
+        const history_t h = open_history(height, width, 0, scratch);
+        fill(model->tables->kernels, &h, e->lanes, images);
+        analyse(model, &h);
+        const int status = encode(e, 1, model, &h);
+        if (status != EC_OK) return status;
+        images += e->lanes * samples;
+    }
+    return EC_OK;
+}
+
+int ec_decode_context(ec_decoder *decoders, size_t groups, const ec_context *model, uint32_t height,
+                      uint32_t width, uint8_t *images, uint8_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    if (plane_bytes(height, width) == 0) return EC_ERR_ARGUMENT;
+    const ec_kernels *kernels = model->tables->kernels;
+    const size_t samples = (size_t)height * width * COLOURS;
+    for (size_t g = 0, flows; g < groups; g += flows) {
+        ec_decoder *d = decoders + g;
+        flows = ec_flows_from(kernels, d, groups - g);
+        history_t h[EC_FLOWS];
+        for (size_t f = 0; f < flows; f++) h[f] = open_history(height, width, f, scratch);
+        const int status = decode(d, flows, model, h);
+        if (status != EC_OK) return status;
+        for (size_t f = 0; f < flows; f++, images += d->lanes * samples)
+            read_out(kernels, &h[f], d->lanes, images);
+    }
+    return EC_OK;
+}
