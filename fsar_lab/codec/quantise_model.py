@@ -18,7 +18,8 @@ from fsar_lab.codec.integer_network import (
     IntegerNetwork,
     search_bound,
 )
-from fsar_lab.codec.quantise import LEVELS, Activation, Float, Options, Quantiser, Weights
+from fsar_lab.codec.quantise import LEVELS, Options, Quantiser
+from fsar_lab.codec.round_weights import Activation, Float, Weights
 from fsar_lab.errors import ExportError
 
 INPUT_SCALE = 1.0 / 510.0  # the integer input 2x - 255 is 510 times the float input x / 255 - 0.5

@@ -12,6 +12,7 @@ the context's number that it saves.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,14 +67,16 @@ class StateClasses:
 
 
 def reduce_states(
-    prior: FSAR, codebooks: Tensor, samples: list[NDArray[np.int64]], most: int
-) -> StateClasses:
-    """Classes such that all groups together have at most `most` contexts.
+    prior: FSAR, codebooks: Tensor, samples: list[NDArray[np.int64]], limits: list[int]
+) -> list[StateClasses]:
+    """For each limit, classes such that all groups together have at most so many contexts.
+
+    Classes of a lower limit are unions of those of a higher one.
 
     Args:
         prior: trained. codebooks: [G, K, D].
         samples: for each group the states int64 [M, o] of contexts drawn from training images.
-        most: contexts of all groups, at least G * 2^o.
+        limits: descending, contexts of all groups, at least G * 2^o.
     """
     size, order = prior.codebook_size, len(prior.offsets)
     trees = [
@@ -81,22 +84,27 @@ def reduce_states(
         for group in range(prior.groups)
     ]
     # losses[tap][c - 1]: what is lost with c classes, all groups together
-    losses = [np.sum([groups[tap].losses for groups in trees], 0) for tap in range(order)]
-    counts = [size + 1] * order
-    while prior.groups * int(np.prod([float(count) for count in counts])) > most:
-        prices = [
-            (losses[tap][count - 2] - losses[tap][count - 1]) / np.log(count / (count - 1))
-            if count > FEWEST
-            else np.inf
-            for tap, count in enumerate(counts)
-        ]
-        counts[int(np.argmin(prices))] -= 1
-    of = np.stack([[trees[g][tap].cut(counts[tap]) for tap in range(order)] for g in range(prior.groups)])
+    losses = [np.sum([taps[tap].losses for taps in trees], 0) for tap in range(order)]
+    counts, results = [size + 1] * order, []
+    for limit in limits:
+        while prior.groups * math.prod(counts) > limit:
+            prices = [
+                (losses[tap][count - 2] - losses[tap][count - 1]) / math.log(count / (count - 1))
+                if count > FEWEST
+                else np.inf
+                for tap, count in enumerate(counts)
+            ]
+            counts[int(np.argmin(prices))] -= 1
+        results.append(_cut(trees, counts))
+    return results
+
+
+def _cut(trees: list[list[_Tree]], counts: list[int]) -> StateClasses:
+    """The classes when each neighbour has as many as `counts` says."""
+    of = np.stack([[tree.cut(count) for tree, count in zip(taps, counts, strict=True)] for taps in trees])
     common = tuple(
-        np.stack(
-            [_most_frequent(of[g, tap], trees[g][tap].weights, counts[tap]) for g in range(prior.groups)]
-        )
-        for tap in range(order)
+        np.stack([_most_frequent(of[g, tap], taps[tap].weights, count) for g, taps in enumerate(trees)])
+        for tap, count in enumerate(counts)
     )
     return StateClasses(of.astype(np.uint16), tuple(counts), common)
 

@@ -84,7 +84,8 @@ def compact_tables(
         mean = np.maximum(mean / mean.sum(1, keepdims=True), 2.0**-24)
         factors = _rounded(*_fit(_sums(seen, table) + STRENGTH * mean, mean, min(RANK, size)), fraction_bits)
         if number < ROUNDS:
-            table = _best_tables(seen + np.float32(STRENGTH) * trained, factors, fraction_bits)
+            best = best_tables(seen + np.float32(STRENGTH) * trained, factors, fraction_bits)
+            table = np.unique(best, return_inverse=True)[1].reshape(-1)  # what nobody takes drops out
     features, basis, bias = factors
     return Compact(features, basis, bias, table.astype(np.uint16), merged.loss_ppm)
 
@@ -97,12 +98,12 @@ def _sums(rows: NDArray[np.float32], table: NDArray[np.int64]) -> NDArray[np.flo
     return result
 
 
-def _best_tables(
+def best_tables(
     weights: NDArray[np.float32], factors: IntegerFactors, fraction_bits: int
 ) -> NDArray[np.int64]:
     """The table that codes each context's symbols, `weights` [C, K], with fewest bits: int64 [C].
 
-    Tables that nobody takes drop out of the numbering. In logits of low rank a pair takes r products, not K.
+    In logits of low rank a pair takes r products, not K.
     """
     nat = np.float32(np.log(2) / (1 << fraction_bits))
     features, basis, bias = (part.astype(np.float32) for part in factors)
@@ -113,8 +114,7 @@ def _best_tables(
         part = weights[start : start + CHUNK_CONTEXTS]
         gain = (part @ basis.T * nat) @ features.T - part.sum(1, keepdims=True) * total
         best[start : start + CHUNK_CONTEXTS] = gain.argmax(1)
-    renumbered: NDArray[np.int64] = np.unique(best, return_inverse=True)[1].reshape(-1)
-    return renumbered
+    return best
 
 
 def _fit(weights: NDArray[np.float64], trained: NDArray[np.float64], rank: int) -> Factors:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fsar_lab import entropy
 from fsar_lab.codec import bits_back
-from fsar_lab.codec.bits_back import Rows, initial_words
+from fsar_lab.codec.bits_back import initial_words
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.mean_scale import MeanScaleTables
@@ -22,6 +22,7 @@ from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.prior import PriorTables
 from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, posterior_tables, prune
+from fsar_lab.codec.rows import Rows
 from fsar_lab.config.compose import compose
 from fsar_lab.config.schema import GaussianLatentsConfig
 from fsar_lab.errors import CodingError, DamagedStreamError

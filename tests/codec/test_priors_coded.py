@@ -18,7 +18,7 @@ from fsar_lab.export import estimated_bits, export, float_bits
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.reduced import reduced
-from fsar_lab.tables import prior_tables
+from fsar_lab.tables import latents, prior_tables
 
 STEPS = 25
 SIZES = ["backbone.width=8", "quantizer.groups=4", "quantizer.dim=2", "quantizer.codebook_size=16"]
@@ -63,7 +63,8 @@ def test_codes_losslessly_at_the_estimated_rate(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(prior_tables, "MAX_ENUMERATED", 4 * 17**2 * 16)
-    monkeypatch.setattr(prior_tables, "CLASS_COUNTS", 2000 * 16)
+    monkeypatch.setattr(prior_tables, "COARSE_COUNTS", 2000 * 16)
+    monkeypatch.setattr(latents, "MAX_CONTEXTS", 8000)
     model = trained(name)
     exported = export(model, smooth_images(64, 16, seed=1), {})
     assert isinstance(exported.prior, PriorTables)

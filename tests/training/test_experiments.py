@@ -205,6 +205,7 @@ def test_codebooks_at_several_resolutions(tiny: list[str], tmp_path: Path) -> No
     mcquic = ["quantizer=mcquic", "prior=none", "~quantizer.codebook_size", "quantizer.groups=2"]
     mcquic += ["quantizer.dim=4", "quantizer.codebook_sizes=[32,16,8]", "callbacks.pictures.images=2"]
     mcquic += ["callbacks=default", "callbacks.progress=false", "callbacks.coding_speed.enabled=false"]
+    mcquic += ["trainer.train_images=80", "trainer.validate_every=1.0"]
     result = run(tiny, mcquic, tmp_path / "r")
     check(result, tolerance=0.02)  # hardly trained, as above
     codes = 2 * (16 * 5 + 4 * 4 + 1 * 3) / (3 * 256)  # log2 K bits each, on 4x4, 2x2 and 1x1 positions
