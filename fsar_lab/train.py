@@ -87,7 +87,7 @@ def say_where(console: Any, config: TrainConfig, run_dir: Path, result: Path) ->
         "bit maps": f"{run_dir}/pictures",
         "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=photos dataset.root=FOLDER",
     }
-    if not config.callbacks.pictures.enabled:
+    if not (run_dir / "pictures").is_dir():  # switched off, or nothing was trained
         del rows["bit maps"]
     for what, where in rows.items():
         console.print(f"{what + ':':14}{where}", soft_wrap=True)

@@ -38,9 +38,10 @@ static size_t pixel_bytes(void) { return (size_t)COLOURS * EC_LANES; }
 
 /* Bytes of one of the arrays; 0 if that is beyond any memory. */
 static size_t plane_bytes(uint32_t height, uint32_t width) {
-    const uint64_t pixels = ((uint64_t)height + MARGIN) * ((uint64_t)width + 2 * MARGIN);
-    if (height == 0 || width == 0 || pixels > SIZE_MAX / (8 * EC_FLOWS * pixel_bytes())) return 0;
-    return (size_t)pixels * pixel_bytes();
+    const uint64_t rows = (uint64_t)height + MARGIN, columns = (uint64_t)width + 2 * MARGIN;
+    const uint64_t most = SIZE_MAX / (8 * EC_FLOWS * pixel_bytes());
+    if (height == 0 || width == 0 || rows > most / columns) return 0;
+    return (size_t)(rows * columns) * pixel_bytes();
 }
 
 size_t ec_context_scratch(uint32_t height, uint32_t width) {

@@ -29,6 +29,7 @@ static void random_tables(uint32_t bits) {
 /* Ordinary numbers, or the largest that are allowed. */
 static void random_model(model_t *m, int large) {
     int16_t *const weights[2] = {m->weights[0][0], m->energy[0][0]};
+    int32_t *const thresholds = m->thresholds[0];
     int32_t *const offsets[2] = {m->bias[0], m->base[0]};
     for (int which = 0; which < 2; which++) {
         for (int i = 0; i < 3 * EC_CONTEXT_PLACES * EC_CONTEXT_TAPS; i++)
@@ -37,7 +38,7 @@ static void random_model(model_t *m, int large) {
             offsets[which][i] = large ? (below(2) ? 1 << 30 : -(1 << 30)) : between(-60000, 60000);
     }
     for (int i = 0; i < 3 * (STATES - 1); i++)
-        m->thresholds[0][i] = between(large ? -2000000000 : -1000, large ? 2000000000 : 500000);
+        thresholds[i] = between(large ? -2000000000 : -1000, large ? 2000000000 : 500000);
 }
 
 static int create(const ec_tables *tables, const model_t *m, ec_context **out) {
@@ -68,7 +69,8 @@ static void reference(const model_t *m, const uint8_t *image, uint32_t height, u
                 errors[here] = (uint8_t)(error < 0 ? -error : error);
                 symbols[here] = (uint8_t)error;
                 ids[here] = (uint8_t)(c * STATES);
-                for (int s = 0; s < STATES - 1; s++) ids[here] += m->thresholds[c][s] <= a;
+                for (int s = 0; s < STATES - 1; s++)
+                    if (m->thresholds[c][s] <= a) ids[here]++;
             }
     drop(errors);
 }

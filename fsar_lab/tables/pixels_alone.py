@@ -11,7 +11,7 @@ from fsar_lab.codec.parts import PixelPart
 from fsar_lab.codec.planes import Planes
 from fsar_lab.entropy import counts_from_weights
 from fsar_lab.errors import ExportError
-from fsar_lab.models.coders.context import Context
+from fsar_lab.models.coders.context import FLOOR, Context
 from fsar_lab.models.coders.pixel_priors import PixelPrior
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.tables.convolution import convolution_prior
@@ -19,8 +19,6 @@ from fsar_lab.tables.prior_tables import fsar_tables
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-FLOOR = 0.3  # of an occurrence, added to every symbol of a table
 
 
 def pixels_alone(coder: nn.Module, images: Tensor) -> PixelPart:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fsar_lab.config.schema import ContextConfig
-from fsar_lab.models.coders.context import ONE, PLACES, TAPS, Context, places, taps_of
+from fsar_lab.models.coders.context import FLOOR, ONE, PLACES, TAPS, Context, places, taps_of
 
 
 def images(number: int = 48, side: int = 16, seed: int = 0) -> Tensor:
@@ -96,7 +96,9 @@ def test_nats(fitted: Context) -> None:
     assert nats.shape == x.shape and nats.dtype == torch.float32
     count = fitted.counts[2, contexts[1, 2, 4, 5], symbols[1, 2, 4, 5]].item()
     total = fitted.counts[2, contexts[1, 2, 4, 5]].sum().item()
-    assert nats[1, 2, 4, 5].item() == pytest.approx(math.log((total + 128) / (count + 0.5)), rel=1e-6)
+    assert nats[1, 2, 4, 5].item() == pytest.approx(
+        math.log((total + 256 * FLOOR) / (count + FLOOR)), rel=1e-6
+    )
     # far below a static table of grey levels, on images that it has not seen
     x = images(32, seed=3)
     histogram = torch.bincount(x.flatten().long(), minlength=256) + 1.0

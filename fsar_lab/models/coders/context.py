@@ -24,6 +24,7 @@ ONE = 1 << 12  # fixed point of weights
 MOST = 2**15 - 1  # weights are int16
 WEIGHED = 1024  # images, at most, to which weights and thresholds are fitted; tables are counted in all
 CHUNK = 128  # images at a time: bounds the memory
+FLOOR = 0.3  # of an occurrence, added to every symbol of a table
 RIDGE = 1e-6  # of the mean diagonal: places where a tap is always zero have singular equations
 
 
@@ -119,7 +120,7 @@ class Context(nn.Module):
         """Code length of uint8 x [N, 3, H, W], [N, 3, H, W]; theta is not used."""
         del theta
         contexts, symbols = self(x)
-        smooth = self.counts.double() + 0.5
+        smooth = self.counts.double() + FLOOR
         table = torch.log(smooth.sum(-1, keepdim=True)) - torch.log(smooth)
         colour = torch.arange(COLOURS, device=x.device).view(1, -1, 1, 1)
         return table[colour, contexts, symbols].float()
