@@ -12,6 +12,7 @@ SOURCES = [
     "coder.c",
     "compact.c",
     "context.c",
+    "convolution.c",
     "counts.c",
     "describe.c",
     "dispatch.c",

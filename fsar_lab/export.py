@@ -38,6 +38,7 @@ from fsar_lab.codec.quantise import Options
 from fsar_lab.codec.quantise_model import quantise_analysis, quantise_synthesis
 from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
+from fsar_lab.export_residual import level_prior, residual_networks
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
@@ -45,6 +46,7 @@ from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
+from fsar_lab.models.quantizers.mcquic import McQuic
 from fsar_lab.models.reduced import reduced
 from fsar_lab.pixel_export import outputs, pixel_facts, pixel_part
 from fsar_lab.tables import latents
@@ -85,8 +87,11 @@ def export(
             prune(model, calibration)
             networks = _sampling_networks(model, calibration)
             return CodecModel(networks, normal_prior(model.quantizer), pixel_part(model.coder), facts)
-        networks = _networks(model, calibration)
         seen = calibration if statistics is None else statistics
+        if isinstance(model.quantizer, McQuic):
+            levels = residual_networks(model, calibration, outputs(model.coder), _first)
+            return CodecModel(levels, level_prior(levels, seen), pixel_part(model.coder), facts)
+        networks = _networks(model, calibration)
         indices = _indices(networks.analysis, networks.code_search, seen)
     return CodecModel(networks, prior_part(model, indices.numpy()), pixel_part(model.coder), facts)
 
@@ -187,7 +192,7 @@ def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -
     prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
     if prior is not None:
         prior.eval()
-    device, total = quantizer.codebooks.device, 0.0
+    device, total = next(compressor.parameters()).device, 0.0
     for start in range(0, len(indices), 64):
         symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)
         if prior is None:

@@ -128,8 +128,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if arguments.model:
         networks = CodecModel.load(arguments.model).networks
-        if networks is None:
-            parser.error(f"{arguments.model} has no networks")
+        if not isinstance(networks, Networks):
+            parser.error(f"{arguments.model} has no pair of networks")
     else:
         networks = made(arguments.width)
     analysis, search = networks.analysis, networks.code_search

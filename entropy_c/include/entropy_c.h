@@ -5,9 +5,9 @@
  * follow each other on the same states: symbols with one table each ("indexed") or one for all; latent
  * indices whose tables are chosen by neighbours already decoded ("FSAR"); pixels whose distribution is
  * shifted by a linear prediction from causal neighbours ("pixels"), or a mixture of three; symbols with rows
- * of counts that the caller computes; raw bits. One image alone may use its rows as lanes ("wave"). docs/FORMAT-entropy.md
- * specifies the bytes. Apart from that: a stack of one lane for bits-back coding, tANS, and the making,
- * merging and saving of tables.
+ * of counts that the caller computes; latents whose logits are sums of rows ("convolution"); raw bits. One
+ * image alone may use its rows as lanes ("wave"). docs/FORMAT-entropy.md specifies the bytes. Apart from
+ * that: a stack of one lane for bits-back coding, tANS, and the making, merging and saving of tables.
  *
  * A STACK. rANS decodes in the opposite order of encoding. Each ec_encode_* call walks its data from the last
  * position to the first, and the calls themselves are made in the reverse order of decoding: to decode
@@ -39,16 +39,16 @@ extern "C" {
 
 /* cffi: begin (everything up to "cffi: end" is also read by the Python build) */
 
-#define EC_LANES        32      /* images of a group */
-#define EC_MAX_ORDER    4       /* context taps of an FSAR model */
-#define EC_MAX_CONTEXTS 1048576 /* 2^20: contexts of an FSAR model with classes or a map */
-#define EC_MAX_COLOURS  4       /* channels of a pixel model */
-#define EC_MAX_TAPS     12      /* prediction taps of one colour */
-#define EC_FINE_STEPS   2045    /* entries of one scale's fine cdf, t = -1022 .. 1022 */
-#define EC_MEAN_MAX     1020    /* largest mean index: four fine steps a grey level */
-#define EC_LOGIT_LEVELS 4096    /* entries of the mean look-up table, logit -2048 .. 2047 */
-#define EC_MIXTURE_COMPONENTS 3 /* distributions that a mixture adds up */
-#define EC_MIXTURE_WEIGHTS  256 /* values of the logit of a mixture's weight */
+#define EC_LANES              32      /* images of a group */
+#define EC_MAX_ORDER          4       /* context taps of an FSAR model */
+#define EC_MAX_CONTEXTS       1048576 /* 2^20: contexts of an FSAR model with classes or a map */
+#define EC_MAX_COLOURS        4       /* channels of a pixel model */
+#define EC_MAX_TAPS           12      /* prediction taps of one colour */
+#define EC_FINE_STEPS         2045    /* entries of one scale's fine cdf, t = -1022 .. 1022 */
+#define EC_MEAN_MAX           1020    /* largest mean index: four fine steps a grey level */
+#define EC_LOGIT_LEVELS       4096    /* entries of the mean look-up table, logit -2048 .. 2047 */
+#define EC_MIXTURE_COMPONENTS 3       /* distributions that a mixture adds up */
+#define EC_MIXTURE_WEIGHTS    256     /* values of the logit of a mixture's weight */
 
 typedef enum ec_status {
     EC_OK = 0,
@@ -324,6 +324,34 @@ int ec_decode_rows(ec_decoder *decoder, const uint16_t *starts, uint32_t symbols
  * <= 16. EC_ERR_ARGUMENT, EC_ERR_SYMBOL (a number too large), EC_ERR_CAPACITY, EC_ERR_TRUNCATED. */
 int ec_encode_bypass(ec_encoder *encoder, uint32_t bits, const uint16_t *values, size_t positions);
 int ec_decode_bypass(ec_decoder *decoder, uint32_t bits, size_t positions, uint16_t *values);
+
+/* ---- Convolutions: latents whose distributions are sums of rows that decoded neighbours choose ---- */
+
+/* All arrays are the caller's. offsets: int32 [taps][2], (row, column) of each neighbour relative to the
+ * symbol. rows: int16 [taps][groups][symbols][groups * symbols], what the symbol of one group at one tap adds
+ * to the logits of all groups; nothing outside the image. bias: int32 [groups][symbols], within +-2^24.
+ * Logits are in units of 2^-8 bit; counts of sum 2^bits follow from them as in docs/FORMAT-bundle.md, section
+ * 5. 1 <= symbols <= 65535, at most 2^bits; 8 <= bits <= 16; groups >= 1; taps * groups <= 4096. */
+typedef struct ec_convolution {
+    const int32_t *offsets;
+    const int16_t *rows;
+    const int32_t *bias;
+    uint32_t taps;
+    uint32_t groups;
+    uint32_t symbols;
+    uint32_t bits;
+    int checkerboard; /* 0: every position is coded, in raster order, and offsets precede (0, 0). Else only
+                       * those of even row + column, all others stay as they are, and offsets have odd sums */
+} ec_convolution;
+
+/* Bytes of scratch that coding with at most `lanes` lanes in a group needs. */
+size_t ec_convolution_scratch(const ec_convolution *model, uint32_t lanes);
+/* As ec_encode_fsar and ec_decode_fsar; at a position one group follows the other. Also EC_ERR_CAUSALITY (an
+ * offset), EC_ERR_TABLE (the bias) and, in both directions, EC_ERR_SYMBOL (an index that is given). */
+int ec_encode_convolution(ec_encoder *encoders, size_t groups, const ec_convolution *model,
+                          const uint16_t *indices, uint32_t height, uint32_t width, uint64_t *scratch);
+int ec_decode_convolution(ec_decoder *decoders, size_t groups, const ec_convolution *model, uint32_t height,
+                          uint32_t width, uint16_t *indices, uint64_t *scratch);
 
 /* ---- A stack for bits-back coding: one lane whose words can be pushed and popped ---- */
 

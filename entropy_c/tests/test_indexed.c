@@ -57,13 +57,14 @@ static void as_bytes(const ec_tables *t, sizes_t s, const uint16_t *in, const vo
         assert(memcmp(buffer[i] + e[i].capacity - size, stream[i], sizes[i]) == 0);
         assert(memcmp(buffer[i] + e[i].position, stream[i] + head, words) == 0);
         assert(ec_decoder_init(&d[i], e[i].lanes, stream[i], sizes[i]) == EC_OK);
-        drop(buffer[i]);
     }
     const size_t room[2] = {e[0].position, e[1].position};
     assert(ec_encoders_room(e, 2) == (room[0] < room[1] ? room[0] : room[1]));
     e[1].position = 4 * (size_t)e[1].lanes - 1; /* one byte too few for the states */
     uint64_t both[2];
     assert(ec_encoders_heads(e, 2, both) == EC_ERR_CAPACITY);
+    drop(buffer[0]);
+    drop(buffer[1]);
     assert(ec_decode_indexed(d, 2, t, which, s.index_bytes, s.positions, out, 1) == EC_OK);
     assert(ec_decoder_finish(&d[0]) == EC_OK && ec_decoder_finish(&d[1]) == EC_OK);
     assert(ec_decoders_finished(d, 2) == 2);

@@ -214,14 +214,15 @@ def _timed(codec: TimedCodec, work: Callable[[A], B], parts: list[A]) -> tuple[l
 
 
 def _figures(side: str, times: list[tuple[float, float]], images: int, image_bytes: int) -> dict[str, float]:
-    """Medians over the repeats of (all seconds, network seconds)."""
+    """Medians over the repeats of (all seconds, network seconds); no speed of networks that are not there."""
     seconds = {
         "": median(total for total, _ in times),
         "_network": median(network for _, network in times),
         "_coder": median(total - network for total, network in times),
     }
     megabytes = images * image_bytes / 1e6
-    figures = {f"{side}{part}_MBps": _rounded(megabytes / value) for part, value in seconds.items()}
+    speeds = {part: value for part, value in seconds.items() if value > 0}  # there may be no networks
+    figures = {f"{side}{part}_MBps": _rounded(megabytes / value) for part, value in speeds.items()}
     figures |= {f"{side}{part}_ms": _rounded(1e3 * value / images) for part, value in seconds.items()}
     return figures
 

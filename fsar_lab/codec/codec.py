@@ -102,6 +102,8 @@ class Codec:
     @property
     def table_bytes(self) -> int:
         """Bytes of the entropy tables as they are held for coding."""
+        if self.chain_coder:
+            return self.chain_coder.nbytes
         latents = self.latent_coder.expanded_nbytes if self.latent_coder else 0
         return latents + self.pixel_coder.expanded_nbytes
 

@@ -41,7 +41,7 @@ class ContextTables:
     @property
     def states(self) -> int:
         """S."""
-        return self.thresholds.shape[1] + 1
+        return int(self.thresholds.shape[1]) + 1
 
     def check(self, head: Layer | None) -> None:
         """Raise NetworkError unless shapes, sums and bounds are right and there is no synthesis network."""

@@ -7,7 +7,6 @@ each neighbour (tap and group) and its symbol, of logits of all groups at the co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -22,17 +21,13 @@ from fsar_lab.codec.fixed_point import MAX_LOGIT, softmax_counts
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.parts import Json, Pack
 from fsar_lab.codec.prior import MAX_GROUPS, MAX_SYMBOLS
-from fsar_lab.errors import SymbolRangeError
-from fsar_lab.tables.masks import CHECKERBOARD, MASKS, mask_taps
+from fsar_lab.tables.masks import CHECKERBOARD, MASKS, Tap, mask_taps
 
 MAX_KERNEL = 15
 MAX_DIM = 256
 MAX_SHIFT = 40
 MAX_ROW_VALUES = 1 << 26  # of the table: 128 MB
 ROW_LIMIT = 32767  # magnitude of a table's value, 128 bits
-BLOCK_VALUES = 1 << 18  # logits worked on at a time
-
-Position = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -81,19 +76,19 @@ class ConvolutionPrior:
         return False
 
     @property
-    def taps(self) -> tuple[Position, ...]:
+    def taps(self) -> tuple[Tap, ...]:
         """The T neighbours, as (row, column) offsets."""
         return mask_taps(self.mask, self.kernel)
 
     @cached_property
     def rows(self) -> NDArray[np.int16]:
-        """What a neighbour in each state adds to the logits: int16 [T, G, K+1, G*K]; state 0 is outside.
+        """What the symbol of a neighbour adds to the logits: int16 [T, G, K, G*K].
 
         Raises:
             NetworkError: a value is beyond 128 bits.
         """
         taps, groups, _, outputs = self.weight.shape
-        rows = np.zeros((taps, groups, self.codebook_size + 1, outputs), np.int16)
+        rows = np.empty((taps, groups, self.codebook_size, outputs), np.int16)
         half = 1 << self.shift - 1
         vectors = self.vectors.astype(np.float64)
         for tap, group in product(range(taps), range(groups)):
@@ -102,7 +97,7 @@ class ConvolutionPrior:
             values = sums + half >> self.shift
             if np.abs(values).max() > ROW_LIMIT:
                 raise NetworkError("prior: a neighbour decides too much: logits exceed 128 bits")
-            rows[tap, group, 1:] = values
+            rows[tap, group] = values
         return rows
 
     @cached_property
@@ -185,83 +180,37 @@ class ConvolutionCoder:
     """Pushes and pops indices [N, G, h, w], all images in step."""
 
     def __init__(self, prior: ConvolutionPrior) -> None:
-        self.prior, self.groups = prior, prior.groups
+        self.groups = prior.groups
         self.static = None if prior.static is None else entropy.Tables(prior.anchor_counts, prior.bits)
+        self.model = entropy.ConvolutionModel(
+            prior.taps, prior.rows, prior.bias, prior.bits, prior.mask == CHECKERBOARD
+        )
 
     @property
     def expanded_nbytes(self) -> int:
         """Bytes of tables as they are held for coding."""
-        return self.prior.rows.nbytes + (0 if self.static is None else self.static.expanded_nbytes)
+        return self.model.expanded_nbytes + (0 if self.static is None else self.static.expanded_nbytes)
 
     def push(self, encoder: entropy.Encoder, indices: NDArray[np.uint16]) -> None:
         """Code indices, uint16 [N, G, h, w]: what is decoded last comes first."""
-        if indices.max(initial=0) >= self.prior.codebook_size:
-            raise SymbolRangeError(f"an index is not below {self.prior.codebook_size}")
         number, _, height, width = indices.shape
-        states = self._outside(indices.shape)
-        self._inside(states)[:] = indices + 1
-        blocks = list(self._blocks(number, height, width, 1 << 30))
-        for block in reversed(blocks):
-            starts = self._starts(states, block)
-            for place, group in product(reversed(range(len(block))), reversed(range(self.groups))):
-                y, x = block[place]
-                values = np.ascontiguousarray(indices[:, group, y, x])
-                encoder.push_rows(starts[place, group], self.prior.bits, values)
+        encoder.push_convolution(self.model, indices)
         if self.static is not None:
-            first = np.ascontiguousarray(indices[:, :, *_anchors(height, width)]).reshape(number, -1)
-            encoder.push_indexed(self.static, first, self._anchor_groups(first))
+            ys, xs = _anchors(height, width)
+            symbols = np.ascontiguousarray(indices[:, :, ys, xs]).reshape(number, -1)
+            encoder.push_indexed(self.static, symbols, self._anchor_groups(symbols))
 
     def pop(self, decoder: entropy.Decoder, shape: tuple[int, int, int, int]) -> NDArray[np.uint16]:
         """Decode indices of `shape` [N, G, h, w]."""
         number, _, height, width = shape
-        states = self._outside(shape)
-        inside = self._inside(states)
-        at_once = 1  # each position needs the one before it
+        indices = np.zeros(shape, np.uint16)
         if self.static is not None:
             ys, xs = _anchors(height, width)
             symbols = np.empty((number, self.groups * len(ys)), np.uint16)
             symbols = decoder.pop_indexed(self.static, self._anchor_groups(symbols))
-            inside[:, :, ys, xs] = symbols.reshape(number, self.groups, -1) + 1
-            at_once = 1 << 30
-        for block in self._blocks(number, height, width, at_once):
-            starts = self._starts(states, block)
-            for place, group in product(range(len(block)), range(self.groups)):
-                y, x = block[place]
-                inside[:, group, y, x] = decoder.pop_rows(starts[place, group], self.prior.bits) + 1
-        return inside - np.uint16(1)
-
-    def _outside(self, shape: tuple[int, ...]) -> NDArray[np.uint16]:
-        """States of indices [N, G, h, w] with a border that the window reaches into, all outside."""
-        border = self.prior.kernel // 2
-        return np.zeros((*shape[:2], shape[2] + 2 * border, shape[3] + 2 * border), np.uint16)
-
-    def _inside(self, states: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        border = self.prior.kernel // 2
-        return states[:, :, border : states.shape[2] - border, border : states.shape[3] - border]
-
-    def _blocks(self, number: int, height: int, width: int, most: int) -> Iterator[list[Position]]:
-        """The positions with contexts in the order of decoding, at most so many at a time."""
-        positions = list(product(range(height), range(width)))
-        if self.static is not None:
-            positions = [(y, x) for y, x in positions if (y + x) % 2 == 0]
-        logits = number * self.groups * self.prior.codebook_size
-        size = max(1, min(most, BLOCK_VALUES // logits))
-        for start in range(0, len(positions), size):
-            yield positions[start : start + size]
-
-    def _starts(self, states: NDArray[np.uint16], block: list[Position]) -> NDArray[np.uint16]:
-        """Cumulative counts at the positions of a block: uint16 [P, G, N, K]."""
-        prior, border = self.prior, self.prior.kernel // 2
-        ys, xs = (np.array(side) + border for side in zip(*block, strict=True))
-        logits = np.empty((len(block), len(states), self.groups * prior.codebook_size), np.int32)
-        logits[:] = prior.bias.reshape(-1)
-        for (dy, dx), of_tap in zip(prior.taps, prior.rows, strict=True):
-            for group, rows in enumerate(of_tap):
-                logits += rows[states[:, group, ys + dy, xs + dx].T]
-        by_group = logits.reshape(*logits.shape[:2], self.groups, -1).swapaxes(1, 2)
-        counts = softmax_counts(by_group.reshape(-1, prior.codebook_size), prior.bits)
-        starts = np.cumsum(counts, 1, np.uint32) - counts
-        return starts.astype(np.uint16).reshape(by_group.shape)
+            indices[:, :, ys, xs] = symbols.reshape(number, self.groups, -1)
+        decoder.pop_convolution(self.model, indices)
+        return indices
 
     def _anchor_groups(self, symbols: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """The table of every anchor symbol [N, G * anchors]: its group."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fsar_lab.codec import engine_c
+from fsar_lab.codec import engine_c, engine_residual
 from fsar_lab.codec.parts import Parameters
 from fsar_lab.codec.posterior import Posterior
+from fsar_lab.codec.residual_networks import ResidualNetworks
 
 if TYPE_CHECKING:
+    from fsar_lab.codec.integer_network import IntegerNetwork
     from fsar_lab.codec.networks import Networks
 
 ENGINES = ("c", "torch")
@@ -23,7 +25,7 @@ Synthesis = Callable[[NDArray[np.uint16]], Parameters]
 
 
 def make_networks(
-    networks: Networks, engine: str = "c", device: str = "cpu", threads: int = 1
+    networks: Networks | ResidualNetworks, engine: str = "c", device: str = "cpu", threads: int = 1
 ) -> tuple[Analysis, Synthesis]:
     """Analysis and synthesis; several threads may call them at a time.
 
@@ -39,6 +41,8 @@ def make_networks(
     if engine == "c":
         if device != "cpu":
             raise ValueError(f'the engine "c" runs on the CPU, not on {device}; use engine="torch"')
+        if isinstance(networks, ResidualNetworks):
+            return _residual(networks, lambda network: engine_c.Network(network))
         synthesis = engine_c.Synthesis(networks.table, networks.synthesis)
         if isinstance(networks.search, Posterior):
             return posterior_pairs(engine_c.Network(networks.analysis)), synthesis
@@ -58,15 +62,27 @@ def posterior_pairs(network: Callable[[NDArray[np.int16]], NDArray[np.int16]]) -
     return analyse
 
 
-def _torch_networks(networks: Networks, device: str, threads: int) -> tuple[Analysis, Synthesis]:
+def _residual(
+    networks: ResidualNetworks, make: Callable[[IntegerNetwork], engine_residual.Run]
+) -> tuple[Analysis, Synthesis]:
+    return engine_residual.Analysis(networks, make), engine_residual.Synthesis(networks, make)
+
+
+def _torch_networks(
+    networks: Networks | ResidualNetworks, device: str, threads: int
+) -> tuple[Analysis, Synthesis]:
     from fsar_lab.codec import engine_torch
 
     analysis: Analysis
-    if isinstance(networks.search, Posterior):
-        analysis = posterior_pairs(engine_torch.Network(networks.analysis, device))
+    synthesis: Synthesis
+    if isinstance(networks, ResidualNetworks):
+        analysis, synthesis = _residual(networks, lambda network: engine_torch.Network(network, device))
     else:
-        analysis = engine_torch.Analysis(networks.analysis, networks.search, device)
-    synthesis = engine_torch.Synthesis(networks.table, networks.synthesis, device)
+        synthesis = engine_torch.Synthesis(networks.table, networks.synthesis, device)
+        if isinstance(networks.search, Posterior):
+            analysis = posterior_pairs(engine_torch.Network(networks.analysis, device))
+        else:
+            analysis = engine_torch.Analysis(networks.analysis, networks.search, device)
     lock = threading.Lock()  # torch calls share threads and settings of the whole process
 
     def in_parts(network: Callable[[Any], Any], x: NDArray[Any], pixels: int) -> list[Any]:

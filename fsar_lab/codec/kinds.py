@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fsar_lab.codec.context import ContextTables
 from fsar_lab.codec.convolution_prior import ConvolutionPrior
 from fsar_lab.codec.fields import Tensors, damaged
+from fsar_lab.codec.level_prior import LevelPrior
 from fsar_lab.codec.mean_offset import MeanOffsetTables
 from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.mixture import MixtureTables
@@ -17,7 +18,7 @@ from fsar_lab.codec.planes import Planes
 from fsar_lab.codec.prior import PriorTables
 
 # The first of each is the one whose kind a bundle does not name.
-PRIORS: tuple[type[PriorPart], ...] = (PriorTables, ConvolutionPrior)
+PRIORS: tuple[type[PriorPart], ...] = (PriorTables, ConvolutionPrior, LevelPrior)
 PIXELS: tuple[type[PixelPart], ...] = (
     MeanScaleTables,
     MeanOffsetTables,

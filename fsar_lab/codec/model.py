@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from fsar_lab.codec import kinds, tensor_file
-from fsar_lab.codec.bits_back import CHAIN, ChainCoder, check_chained
-from fsar_lab.codec.fields import damaged, deflate, integer, member
+from fsar_lab.codec import bits_back, kinds, tensor_file
+from fsar_lab.codec.fields import Tensors, damaged, deflate, integer, member
 from fsar_lab.codec.integer_network import NetworkError
+from fsar_lab.codec.level_prior import LevelPrior
 from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.networks import Networks
 from fsar_lab.codec.parts import Pack, PixelPart, PriorPart
 from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.prior import PriorTables, uniform_tables
+from fsar_lab.codec.residual_networks import ResidualNetworks
 from fsar_lab.entropy import LANES
 from fsar_lab.errors import UnsupportedVersionError
 from fsar_lab.tables.latents import BITS
@@ -45,7 +46,7 @@ class CodecModel:
         facts: plain data about training; decides no bit and is not part of the id.
     """
 
-    networks: Networks | None
+    networks: Networks | ResidualNetworks | None
     prior: PriorPart | None
     pixels: PixelPart
     facts: dict[str, Any] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class CodecModel:
     @property
     def lanes(self) -> int:
         """Tiles of a group."""
-        return CHAIN if self.chained else LANES
+        return bits_back.CHAIN if self.chained else LANES
 
     def check(self) -> None:
         """Raise NetworkError unless every part is exact and they fit each other."""
@@ -74,23 +75,24 @@ class CodecModel:
             return
         self.networks.check()
         self.prior.check()
-        wanted = self.networks.groups, self.networks.codebook_size
-        if (self.prior.groups, self.prior.codebook_size) != wanted:
+        if _alphabets(self.prior) != _alphabets(self.networks):
             raise NetworkError("codeword search, code table and prior disagree on groups or codebook size")
         self.pixels.check(self.networks.synthesis.layers[-1])
         if self.chained:
-            check_chained(self.prior, self.pixels)
+            bits_back.check_chained(self.prior, self.pixels)
 
-    def make_chain_coder(self) -> ChainCoder | None:
+    def make_chain_coder(self) -> bits_back.ChainCoder | None:
         """The coder of bits-back coding, if that is how tiles are coded."""
         if self.networks is None or not isinstance(self.networks.search, Posterior):
             return None
         assert isinstance(self.prior, PriorTables) and isinstance(self.pixels, MeanScaleTables)
-        return ChainCoder(self.networks.search, self.prior, self.pixels, self.factor)
+        return bits_back.ChainCoder(self.networks.search, self.prior, self.pixels, self.factor)
 
     def with_uniform_prior(self) -> CodecModel:
         """The sibling that codes the same indices with log2 K bits each; for models with a prior."""
         assert self.prior is not None
+        if isinstance(self.prior, LevelPrior):
+            return replace(self, prior=self.prior.with_uniform_tables())
         return replace(self, prior=uniform_tables(self.prior.groups, self.prior.codebook_size, BITS))
 
     def _describe(self, pack: Pack) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -145,7 +147,7 @@ class CodecModel:
         metadata, tensors = tensor_file.read(path)
         description = _parse(metadata.get(KEY))
         model = CodecModel(
-            networks=Networks.get(description, tensors),
+            networks=_networks(description, tensors),
             prior=kinds.get(description["prior"], kinds.PRIORS, tensors) if "prior" in description else None,
             pixels=kinds.get(description.get("pixels"), kinds.PIXELS, tensors),
             facts=member(description, "facts", dict),
@@ -157,6 +159,19 @@ class CodecModel:
         if model.id.hex() != member(description, "id", str):
             raise damaged("its contents do not match its id")
         return model
+
+
+def _alphabets(part: PriorPart | Networks | ResidualNetworks) -> tuple[int, ...]:
+    """K of every group."""
+    if isinstance(part, LevelPrior | ResidualNetworks):
+        return part.codebook_sizes
+    return (part.codebook_size,) * part.groups
+
+
+def _networks(description: dict[str, Any], tensors: Tensors) -> Networks | ResidualNetworks | None:
+    if "levels" in description:
+        return ResidualNetworks.get(description, tensors)
+    return Networks.get(description, tensors)
 
 
 def _parse(text: str | None) -> dict[str, Any]:

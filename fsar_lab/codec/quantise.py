@@ -9,6 +9,7 @@ absorb it. Requantisation is then a mere shift, and costs at most one bit of act
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from torch import Tensor
 
 from fsar_lab.codec.fold import FoldedLayer
 from fsar_lab.codec.integer_network import EXACT, MAX_SHIFT, IntegerNetwork, Layer, half, layer_bound
+from fsar_lab.codec.round_weights import Activation, Float, Weights, round_weights
 from fsar_lab.errors import ExportError
 
-Float = NDArray[np.float64]
 LEVELS = (
     4095,
     2047,
@@ -32,7 +33,6 @@ LEVELS = (
     15,
 )  # activation levels; the finest that is proven is taken
 HEAD_LEVELS = 1023  # of a head's input; its weights get the bits that are left
-CLIPS = np.linspace(0.5, 1.0, 26)  # candidates for the largest weight that is kept
 
 
 @dataclass(frozen=True)
@@ -49,44 +49,6 @@ class Options:
     weight_bits: int = 10  # what 8 to 12 bits cost: docs/RESULTS.md
     margin: float = 1.1
     fill: float = 0.95
-
-
-@dataclass
-class Activation:
-    """An activation of the float and of the integer network on the calibration images.
-
-    Attributes:
-        real: float32 [N, C, H, W].
-        integer: float32 [N, C, H, W] holding integers.
-        scale: float64 [C], real = scale * integer.
-        limit: int64 [C], largest integer.
-        signed: integers lie in [-limit, limit], else in [0, limit].
-    """
-
-    real: Tensor
-    integer: Tensor
-    scale: Float
-    limit: NDArray[np.int64]
-    signed: bool
-
-    @property
-    def bounds(self) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """Clamp bounds (low, high)."""
-        return (-self.limit * self.signed).astype(np.int16), self.limit.astype(np.int16)
-
-    def power(self) -> Float:
-        """Mean square of each channel's integers."""
-        result: Float = self.integer.double().square().mean((0, 2, 3)).numpy()
-        return result
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Integer weights of one layer: W * s_in = unit[o] * values, and skip = unit[o] * skip_multiplier[o]."""
-
-    values: NDArray[np.int16]
-    unit: Float
-    skip_multiplier: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -109,57 +71,6 @@ class Raw:
 def _channels(values: NDArray[np.generic]) -> Tensor:
     """[C] -> float32 [1, C, 1, 1]."""
     return torch.from_numpy(np.asarray(values, np.float32)).view(1, -1, 1, 1)
-
-
-def round_weights(
-    layer: FoldedLayer, scale: Float, power: Float, skip: Activation | None, bits: int
-) -> Weights:
-    """Per-channel integer weights with the clipping that loses least.
-
-    Args:
-        layer: float layer.
-        scale: of the input channels, [in].
-        power: mean square of each input channel's integers, weighs the rounding errors.
-        skip: the added activation, enters the accumulator with an integer multiplier.
-        bits: of signed weights.
-    """
-    if layer.kind == "shuffle":
-        return _shuffle_weights(layer, scale, power, bits)
-    real = layer.weight.numpy() * scale[None, :, None, None]
-    largest = np.abs(real).max((1, 2, 3))
-    limit = 2 ** (bits - 1) - 1
-
-    def rounded(unit: Float) -> Float:
-        result: Float = np.clip(np.rint(real / unit[:, None, None, None]), -limit, limit)
-        return result
-
-    widest = np.where(largest > 0, largest, 1.0) / limit
-    skip_scale = np.zeros(len(widest)) if skip is None else skip.scale
-    skip_power = np.zeros(len(widest)) if skip is None else skip.power()
-    best, unit = np.full(len(widest), np.inf), widest
-    for clip in CLIPS:
-        # A unit that divides the skip's scale makes the skip exact, but a small skip must not shrink it.
-        free = widest * clip
-        for trial in (free, skip_scale / np.maximum(np.rint(skip_scale / free), 1)) if skip else (free,):
-            error = ((rounded(trial) * trial[:, None, None, None] - real) ** 2).sum((2, 3)) @ power
-            error += (np.rint(skip_scale / trial) * trial - skip_scale) ** 2 * skip_power
-            unit, best = np.where(error < best, trial, unit), np.minimum(error, best)
-    multiplier = np.rint(skip_scale / unit).astype(np.int32)
-    return Weights(rounded(unit).astype(np.int16), unit, multiplier)
-
-
-def _shuffle_weights(layer: FoldedLayer, scale: Float, power: Float, bits: int) -> Weights:
-    """One unit for the four outputs that become one channel: rounded as one output of four times the taps."""
-    outputs, inputs, side, _ = layer.weight.shape
-    together = layer.weight.view(-1, 4, inputs, side, side).permute(0, 2, 1, 3, 4)
-    joint = replace(layer, kind="conv", weight=together.reshape(-1, inputs, 4 * side, side))
-    weights = round_weights(joint, scale, power, None, bits)
-    values = weights.values.reshape(-1, inputs, 4, side, side).transpose(0, 2, 1, 3, 4)
-    return Weights(
-        np.ascontiguousarray(values.reshape(layer.weight.shape)),
-        np.repeat(weights.unit, 4),
-        np.zeros(outputs, np.int32),
-    )
 
 
 def raw_layer(layer: FoldedLayer, weights: Weights, bias: Float, what: str) -> Layer:
@@ -194,6 +105,16 @@ def prove(layer: Layer, source: Activation, skip: Activation | None, what: str) 
             f"{what}: layer {layer.name}: partial sums may reach {bound:,}, but only below "
             "2^24 = 16,777,216 are they exact; train with weight decay or a narrower backbone"
         )
+
+
+class Use(Protocol):
+    """What a network's output is made into, by sums in its units, before another network takes it."""
+
+    def reach(self, real: Tensor) -> Float:
+        """Largest magnitudes on the way, given the output's real values [N, C, H, W]: [C]."""
+
+    def fits(self, scale: Float) -> bool:
+        """Whether the other network is proven exact if the output has this scale [C]."""
 
 
 class Quantiser:
@@ -266,13 +187,20 @@ class Quantiser:
         prove(raw, source, skip, self.what)
         return Raw(raw, weights.unit, real, integer + _channels(raw.bias))
 
-    def step(self, levels: tuple[int, ...] = LEVELS) -> None:
-        """Add the next layer with an output of at most `levels`, as many as the layer after it allows."""
+    def step(self, levels: tuple[int, ...] = LEVELS, use: Use | None = None) -> None:
+        """Add the next layer with an output of at most `levels`, as many as the layer after it allows.
+
+        Args:
+            levels: candidates, the finest first.
+            use: of the last layer's output, if that is not the end of it.
+        """
         number = len(self.layers)
         layer = self.chain[number]
         raw = self.convolution()
         real = raw.real.relu() if layer.relu else raw.real
         reach = self.reach(real)
+        if use is not None:
+            reach = np.maximum(reach, use.reach(real))
         together = 4 if layer.kind == "shuffle" else 1  # channels that become one have one scale
         reach = np.repeat(reach.reshape(-1, together).max(1), together)
         power = real.double().square().mean((0, 2, 3)).numpy().reshape(-1, together).mean(1)
@@ -280,11 +208,15 @@ class Quantiser:
             shift = np.clip(np.ceil(np.log2(reach / (raw.unit * level))), 0, MAX_SHIFT)
             scale = (raw.unit * np.exp2(shift))[::together]
             limit = np.minimum(np.ceil(reach[::together] / scale), level).astype(np.int64)
-            if number + 1 == len(self.chain) or self.fits(number + 1, scale, limit, power / scale**2):
+            if number + 1 < len(self.chain):
+                fine = self.fits(number + 1, scale, limit, power / scale**2)
+            else:
+                fine = use is None or use.fits(scale)
+            if fine:
                 break
         else:
             raise ExportError(
-                f"{self.what}: layer {self.chain[number + 1].name}: sums stay below 2^24 with no number "
+                f"{self.what}: what follows layer {layer.name}: sums stay below 2^24 with no number "
                 "of activation levels; use a narrower backbone"
             )
         output = Activation(layer.shuffled(real), raw.integer, scale, limit, not layer.relu)

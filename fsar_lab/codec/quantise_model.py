@@ -18,7 +18,8 @@ from fsar_lab.codec.integer_network import (
     IntegerNetwork,
     search_bound,
 )
-from fsar_lab.codec.quantise import LEVELS, Activation, Float, Options, Quantiser, Weights
+from fsar_lab.codec.quantise import LEVELS, Options, Quantiser
+from fsar_lab.codec.round_weights import Activation, Float, Weights
 from fsar_lab.errors import ExportError
 
 INPUT_SCALE = 1.0 / 510.0  # the integer input 2x - 255 is 510 times the float input x / 255 - 0.5
@@ -56,7 +57,7 @@ def quantise_analysis(
     """
     chain = fold(network)
     quantiser = Quantiser(chain, options, "analysis")
-    quantiser.start(_image_activation(images))
+    quantiser.start(image_activation(images))
     for number in range(len(chain)):
         quantiser.step(Y_LEVELS if number + 1 == len(chain) else LEVELS)
     y = quantiser.activations[-1]
@@ -79,14 +80,14 @@ def quantise_pairs(
     """
     chain = fold(network)
     quantiser = Quantiser(chain, options, "analysis", head=True)
-    quantiser.start(_image_activation(images))
+    quantiser.start(image_activation(images))
     for _ in chain[:-1]:
         quantiser.step()
-    _head(quantiser, outputs)
+    head(quantiser, outputs)
     return quantiser.network()
 
 
-def _image_activation(images: Tensor) -> Activation:
+def image_activation(images: Tensor) -> Activation:
     """uint8 [N, C, H, W] as the analysis network's input."""
     integer, channels = images.float() * 2 - 255, images.shape[1]
     scale, limit = np.full(channels, INPUT_SCALE), np.full(channels, 255, np.int64)
@@ -144,14 +145,14 @@ def quantise_synthesis(
     for layer in chain:  # activation 1 of the float chain, the first layer's output, is input 0 here
         layer.skip = None if layer.skip is None else layer.skip - 1
     quantiser = Quantiser(chain, options, "synthesis", head=True)
-    table = _code_table(quantiser, first, codebooks, indices)
+    table = code_table(quantiser, first, codebooks, indices)
     for _ in chain[:-1]:
         quantiser.step()
-    _head(quantiser, outputs)
+    head(quantiser, outputs)
     return table, quantiser.network()
 
 
-def _code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, indices: Tensor) -> CodeTable:
+def code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, indices: Tensor) -> CodeTable:
     """Tabulate the first layer over codes and make its sum over groups the quantiser's input."""
     e = codebooks.detach().double().cpu()
     groups, _, dim = e.shape
@@ -183,7 +184,7 @@ def _code_table(quantiser: Quantiser, first: FoldedLayer, codebooks: Tensor, ind
     return CodeTable(whole.astype(np.int16), *bounds)
 
 
-def _head(quantiser: Quantiser, outputs: tuple[Output, ...]) -> None:
+def head(quantiser: Quantiser, outputs: tuple[Output, ...]) -> None:
     """The last layer, whose output units are given: its weights take the units that fit them."""
     layer, source = quantiser.chain[-1], quantiser.activations[-1]
     if layer.relu or layer.skip is not None:

@@ -107,10 +107,12 @@ def put_codes(
 
 def get_codes(description: Json, tensors: Tensors) -> tuple[CodeSearch | Posterior, CodeTable]:
     """The codeword search or the posterior, and the code table; still to be checked."""
+    search: CodeSearch | Posterior
+    if "posterior" in description:
+        search = Posterior.get(description["posterior"], tensors)
+    else:
+        weight = inflate(tensors, "search.weight", np.int16, shape(description.get("search"), 3))
+        search = CodeSearch(weight, tensor(tensors, "search.bias", np.int32, 2))
     values = inflate(tensors, "codes.values", np.int16, shape(description.get("codes"), 3))
     low, high = (tensor(tensors, f"codes.{bound}", np.int16, 1) for bound in ("low", "high"))
-    table = CodeTable(values, low, high)
-    if "posterior" in description:
-        return Posterior.get(description["posterior"], tensors), table
-    weight = inflate(tensors, "search.weight", np.int16, shape(description.get("search"), 3))
-    return CodeSearch(weight, tensor(tensors, "search.bias", np.int32, 2)), table
+    return search, CodeTable(values, low, high)

@@ -287,7 +287,7 @@ class ContextConfig:
 
     _target_: str = "fsar_lab.models.coders.context.Context"
     states: int = 16  # contexts of each colour
-    fit_images: int = 8192  # training images that everything is fitted to
+    fit_images: int = 16_384  # training images in which the tables are counted
 
 
 @dataclass

@@ -17,6 +17,7 @@ from fsar_lab.errors import ConfigError, DataError
 PIXELS_ALONE = (schema.ContextConfig, schema.FSARPixelsConfig, schema.ConvolutionPixelsConfig)
 # Quantizers that know what their symbols cost.
 OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
+MAX_LEVEL_CODES = 256  # of the finest level at a position of the coarsest: groups of the entropy coder
 MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
@@ -37,6 +38,7 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
             *_parts(config),
             *_backbone(config),
             *_width(config),
+            *_levels(config),
             *_side(config),
             *_prior(config),
             *_coder(config),
@@ -136,6 +138,19 @@ def _width(config: TrainConfig) -> Iterator[str]:
         f"quantizer.groups: {groups} codebooks of {dim}-dimensional vectors need a backbone of width "
         f"{groups * dim}, but backbone.width is {width} -> {remedy}"
     )
+
+
+def _levels(config: TrainConfig) -> Iterator[str]:
+    quantizer = config.quantizer
+    if not isinstance(quantizer, schema.McQuicConfig):
+        return
+    levels = len(quantizer.codebook_sizes)
+    most = MAX_LEVEL_CODES >> 2 * (levels - 1)
+    if quantizer.groups > most:
+        yield (
+            f"quantizer.groups: {quantizer.groups} codes at each position of {levels} levels, at most {most} "
+            f"can be -> quantizer.groups={most}, or fewer quantizer.codebook_sizes"
+        )
 
 
 def _means_and_variances(width: int, channels: int) -> Iterator[str]:

@@ -31,6 +31,7 @@ from __future__ import annotations
 from fsar_lab.entropy._groups import LANES
 from fsar_lab.entropy.build import Merged, counts_from_weights, merge_contexts
 from fsar_lab.entropy.context import ContextModel
+from fsar_lab.entropy.convolution import ConvolutionModel
 from fsar_lab.entropy.decoder import Decoder
 from fsar_lab.entropy.encoder import Encoder
 from fsar_lab.entropy.fsar import FSARModel
@@ -45,6 +46,7 @@ __all__ = [
     "LANES",
     "TANS",
     "ContextModel",
+    "ConvolutionModel",
     "Decoder",
     "Encoder",
     "FSARModel",

@@ -13,6 +13,7 @@ from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
 from fsar_lab.entropy.context import ContextModel
+from fsar_lab.entropy.convolution import ConvolutionModel
 from fsar_lab.entropy.fsar import FSARModel
 from fsar_lab.entropy.pixels import PAIRS, WEIGHTS, PixelModel
 from fsar_lab.entropy.tables import Tables
@@ -20,6 +21,7 @@ from fsar_lab.errors import DamagedStreamError
 
 _DECODERS = ffi.typeof("ec_decoder[]")
 _U16 = ffi.typeof("uint16_t *")
+_U64 = ffi.typeof("uint64_t *")
 
 
 class Decoder:
@@ -163,6 +165,24 @@ class Decoder:
 
         self._pop(decode, "pop_pixels")
         return images
+
+    def pop_convolution(self, model: ConvolutionModel, indices: Array) -> None:
+        """Decodes latents in place.
+
+        Args:
+            model: rows and neighbourhood.
+            indices: uint16 [N, G, h, w], filled; on a checkerboard those of odd row + column are given.
+        """
+        indices = require("indices", indices, np.uint16, (self.num_images, model.groups, None, None))
+        height, width = map(int, indices.shape[2:])
+        positions, view = model.groups * height * width, pointer(indices)
+        scratch_bytes = lib.ec_convolution_scratch(model._c, min(LANES, self.num_images))
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            scratch, out = ffi.cast(_U64, take(scratch_bytes)), view + first * positions
+            return int(lib.ec_decode_convolution(decoders, groups, model._c, height, width, out, scratch))
+
+        self._pop(decode, "pop_convolution")
 
     def pop_context(self, model: ContextModel, shape: Sequence[int]) -> Array:
         """Decodes pixels without parameters.

@@ -13,12 +13,14 @@ from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
 from fsar_lab.entropy.context import ContextModel
+from fsar_lab.entropy.convolution import ConvolutionModel
 from fsar_lab.entropy.fsar import FSARModel
 from fsar_lab.entropy.pixels import PAIRS, WEIGHTS, PixelModel
 from fsar_lab.entropy.tables import Tables
 
 _ENCODERS = ffi.typeof("ec_encoder[]")
 _U16 = ffi.typeof("uint16_t *")
+_U64 = ffi.typeof("uint64_t *")
 _SIZES = ffi.typeof("uint64_t[]")
 _STATES = np.dtype(
     {
@@ -197,6 +199,28 @@ class Encoder:
 
         self._push(encode, positions, "push_mixture")
 
+    def push_convolution(self, model: ConvolutionModel, indices: Array) -> None:
+        """Codes latents; on a checkerboard those of even row + column.
+
+        Args:
+            model: rows and neighbourhood.
+            indices: uint16 [N, G, h, w].
+
+        Raises:
+            SymbolRangeError: an index is not below K.
+            TableError: the model's offsets or numbers break their rules.
+        """
+        indices = require("indices", indices, np.uint16, (self.num_images, model.groups, None, None))
+        height, width = map(int, indices.shape[2:])
+        positions, view = model.groups * height * width, pointer(indices)
+        scratch_bytes = lib.ec_convolution_scratch(model._c, min(LANES, self.num_images))
+
+        def encode(encoders: Any, groups: int, first: int) -> int:
+            scratch, here = ffi.cast(_U64, take(scratch_bytes)), view + first * positions
+            return int(lib.ec_encode_convolution(encoders, groups, model._c, here, height, width, scratch))
+
+        self._push(encode, model.groups * model.positions(height, width), "push_convolution")
+
     def push_rows(self, starts: Array, bits: int, values: Array) -> None:
         """Codes one position of every image with distributions that the caller computed.
 
@@ -285,9 +309,8 @@ class Encoder:
         return [b"".join(parts) for parts in zip(heads, *reversed(self._words), strict=True)]
 
     def _attach(self, size: int) -> None:
-        """Gives every group an empty buffer of at least `size` bytes."""
-        # A little more, lest the words of all groups compete for the same places in the cache.
-        self._each = size + size // 7
+        """Gives every group an empty buffer of `size` bytes."""
+        self._each = size
         self._buffer = borrow(self._each * self._groups)
         lib.ec_encoders_attach(self._encoders, self._groups, self._buffer, self._each)
 
@@ -300,8 +323,10 @@ class Encoder:
             self._words.append(_take_words(self._encoders, groups))
             give_back(self._buffer)
             self._buffer = None
-        if self._buffer is None and room * groups <= KEPT:
-            self._attach(room)
+        # A little more, lest the words of all groups compete for the same places in the cache.
+        size = room + room // 7
+        if self._buffer is None and size * groups <= KEPT:
+            self._attach(size)
         if groups == 1 and self._buffer is not None:  # nothing to divide and nothing to undo
             self._run(encode, what, 0, 1)
             return

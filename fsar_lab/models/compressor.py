@@ -96,8 +96,10 @@ class Compressor(nn.Module):
         # A prior that drops states weighs the quantizer's choice: the same one in training and in coding.
         weights = {"log_weights": self.prior.log_weights()} if hasattr(self.prior, "log_weights") else {}
         quantized: Quantized = self.quantizer(y, **weights)
-        theta: Tensor = self.backbone.synthesis(quantized.vectors)
-        pixel_nats = self.coder.nats(theta, x)
+        if self.training and {"backbone", "coder"} <= self.frozen:
+            pixel_nats = y.new_zeros(x.shape)  # nothing that learns depends on them: most of a step saved
+        else:
+            pixel_nats = self.coder.nats(self.backbone.synthesis(quantized.vectors), x)
         latent_nats = quantized.nats
         if self.prior is not None:
             latent_nats = self.prior.nats(quantized, self.quantizer.codebooks)

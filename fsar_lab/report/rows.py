@@ -4,8 +4,8 @@ Keys used: `name`, `bpd`, `bytes`, `encode_MBps`, `decode_MBps`, `lossless`, `bp
 `bpd_overhead`, `bpd_estimated` and `bpd_float_estimated` (cross-entropies of the integer and the float
 model), the same two for a part as `bpd_latents_estimated`, `bpd_pixels_float_estimated`, ...; `siblings` and
 `baselines`: lists of rows with `codec`, `bpd`, `bytes`, speeds and `lossless`, a sibling also with its
-`prior`; of bits-back coding `bits_initial`, `bpd_initial` (a part of the overhead) and `bpd_single_image`, the
-mean of images coded each by itself. What is missing is shown as a dash, never as a number.
+`prior`; of bits-back coding `bits_initial`, `bpd_initial` (a part of the overhead) and `bpd_single_image`,
+the mean of images coded each by itself. What is missing is shown as a dash, never as a number.
 """
 
 from __future__ import annotations

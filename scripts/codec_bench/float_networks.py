@@ -34,7 +34,7 @@ class FloatNetworks:
         """`batch` small images in a call, or one photograph."""
         torch.set_num_threads(1)
         networks = CodecModel.load(zoo.codec_path(images.codec)).networks
-        assert networks is not None
+        assert isinstance(networks, Networks)
         pair: Pair = float_pair(networks) if folded else trained_pair(networks)
         self._analyse, self._synthesise = pair
         self._parts = batches(images, batch)

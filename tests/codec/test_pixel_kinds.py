@@ -26,14 +26,15 @@ from fsar_lab.config.schema import (
     LogisticMixtureConfig,
     ShallowConfig,
 )
-from fsar_lab.errors import DamagedStreamError, SymbolRangeError, TableError
-from fsar_lab.export import estimated_bits, export, float_bits, pixel_part
+from fsar_lab.errors import DamagedStreamError, ExportError, SymbolRangeError, TableError
+from fsar_lab.export import estimated_bits, export, float_bits
 from fsar_lab.models.backbones.shallow import Shallow
 from fsar_lab.models.coders.gaussian_mean_offset import GaussianMeanOffset
 from fsar_lab.models.coders.logistic import Logistic
 from fsar_lab.models.coders.logistic_linear_ar import LogisticLinearAR
 from fsar_lab.models.coders.logistic_mixture import LogisticMixture
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.pixel_export import outputs, pixel_part
 from fsar_lab.tables.pixels import scale_grid, weight_exponentials
 
 Images = Callable[..., NDArray[np.uint8]]
@@ -266,9 +267,6 @@ def test_coders_without_integers_are_named(
 ) -> None:
     class Other(nn.Module):
         config = LogisticConfig()
-
-    from fsar_lab.errors import ExportError
-    from fsar_lab.pixel_export import outputs
 
     for function in (outputs, pixel_part):
         with pytest.raises(ExportError, match="Other has no integer counterpart"):

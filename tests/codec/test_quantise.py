@@ -14,14 +14,16 @@ from torch import nn
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.fold import fold
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.codec.quantise import Activation, Options, Quantiser, prove, round_weights
+from fsar_lab.codec.quantise import Options, Quantiser, prove
 from fsar_lab.codec.quantise_model import quantise_search
+from fsar_lab.codec.round_weights import Activation, round_weights
 from fsar_lab.config.schema import GaussianConfig, UniformConfig
 from fsar_lab.errors import ExportError
-from fsar_lab.export import estimated_bits, export, float_bits, pixel_part
+from fsar_lab.export import estimated_bits, export, float_bits
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.uniform import Uniform
+from fsar_lab.pixel_export import pixel_part
 
 Images = Callable[..., NDArray[np.uint8]]
 SHAPES = [
@@ -183,7 +185,7 @@ def test_export_leaves_the_compressor_alone(
 def test_the_standard_backbone_becomes_integers(
     made_compressor: Callable[..., Compressor], made_images: Images
 ) -> None:
-    """5.9 million parameters: 2,304 products a sum leave few activation levels, which must still be enough."""
+    """5.9 million parameters: 2,304 products a sum leave few activation levels, still enough."""
     compressor = made_compressor(width=256, groups=8, k=16, downsamples=2, residual_blocks=2)
     compressor.prior = Uniform(UniformConfig(), 8, 16, 32)
     images = made_images(8, 32, seed=5)

@@ -25,7 +25,7 @@ def arguments(seed: int = 0, large: bool = False) -> dict[str, np.ndarray]:
         steps = np.sort(rng.integers(-(2**31), 2**31, (3, STATES - 1)), 1).astype(np.int32)
         return {
             "weights": weights,
-            "energy": weights[::-1],
+            "energy": weights[::-1].copy(),
             "bias": limits,
             "base": -limits,
             "thresholds": steps,

@@ -147,6 +147,8 @@ def test_parameters_are_as_many_as_the_method_says() -> None:
         (["quantizer=gaussian", "coder=bits_back"], "-> prior=none"),
         (["coder=bits_back", "prior=none"], "-> quantizer=gaussian"),
         ([*OPTIONS, "quantizer.log_scale_min=2"], r"is not below quantizer\.log_scale_max"),
+        ([*OPTIONS, "backbone.width=32"], r"quantizer\.channels: .* -> quantizer\.channels=16"),
+        ([*OPTIONS, "backbone.width=7"], r"-> backbone\.width=64"),
         ([*OPTIONS, "quantizer.limit=0"], r"quantizer\.limit: 0.* must be above 0"),
     ],
 )

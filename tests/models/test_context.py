@@ -14,7 +14,7 @@ from fsar_lab.models.coders.context import ONE, PLACES, TAPS, Context, places, t
 
 
 def images(number: int = 48, side: int = 16, seed: int = 0) -> Tensor:
-    """Images whose colours follow from their neighbours: walks with a common part, some noisier than others."""
+    """Images whose colours follow from their neighbours: walks with a common part, some noisier."""
     generator = torch.Generator().manual_seed(seed)
     common = torch.randn(number, 1, side, side, generator=generator).cumsum(2).cumsum(3) * 3
     noise = torch.linspace(0.5, 6, number).view(-1, 1, 1, 1)

@@ -190,6 +190,8 @@ def test_mistakes_name_the_override() -> None:
     mcquic = ["quantizer=mcquic", "backbone=shallow", "prior=none"]
     with pytest.raises(ConfigError, match=r"halved 4 times \(.*3 levels.*-> dataset.tile=32"):
         compose([*mcquic, "dataset.tile=40"])
+    with pytest.raises(ConfigError, match=r"at most 4 can be -> quantizer.groups=4, or fewer"):
+        compose([*mcquic, "quantizer.codebook_sizes=[4,4,4,4]", "quantizer.groups=8", "quantizer.dim=8"])
     with pytest.raises(ConfigError, match="must have 1 to 4 elements"):
         compose([*mcquic, "quantizer.codebook_sizes=[]"])
     with pytest.raises(ConfigError, match="each element must be between 2 and 32768"):

@@ -48,6 +48,10 @@ OVERFIT = [
     *("debug=overfit", "quantizer.groups=2", "quantizer.dim=4", "prior.offsets=[[-1,0,0],[0,-1,1]]"),
     *("prior.detach_context=false", "prior.detach_posterior=false", "callbacks.coding.siblings=true"),
 ]
+BITS_BACK = [
+    *("quantizer=gaussian", "quantizer.channels=4", "prior=none", "coder=bits_back", "~coder.fit_images"),
+    *("callbacks.coding_speed.enabled=false", "callbacks.coding.siblings=true"),
+]
 PROFILE = ["debug=profile", "trainer.train_images=160", "quantizer=vqvae", "trainer.deterministic=true"]
 
 
@@ -78,7 +82,8 @@ def check(result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: flo
     # Less is possible: the exported tables have seen more of the training images than the network has.
     assert result["bpd_latents"] <= result["bpd_latents_estimated"] * (1 + tolerance)
     assert result["bpd_estimated"] == pytest.approx(result["bpd_float_estimated"], rel=0.02)
-    assert all(count > 0 for name, count in result["parameters"].items() if name in ("backbone", "quantizer"))
+    trained = {name for name, count in result["parameters"].items() if count > 0}
+    assert trained >= ({"backbone"} if "bits_initial" in result else {"backbone", "quantizer"})
 
 
 def column(run_dir: Path, name: str) -> list[float]:
@@ -184,6 +189,30 @@ def test_convolution_priors(tiny: list[str], tmp_path: Path, prior: str) -> None
     assert abs(facts["validation"]["latent_table_loss_percent"]) < 0.5
     # 16 symbols: less than the uniform prior's 4 bits, which is what the untrained one begins with
     assert result["bpd_latents"] < 0.97 * 2 * 64 * 4 / (3 * 256)
+
+
+def test_bits_back(tiny: list[str], tmp_path: Path) -> None:
+    overrides = [*BITS_BACK, "~quantizer.dim", "~quantizer.groups", "~quantizer.codebook_size"]
+    result = run(tiny, overrides, tmp_path / "run")
+    check(result, tolerance=0.02)  # hardly trained, as above
+    assert result["bits_initial"] > 0 and result["siblings"] == []
+    assert result["bpd_initial"] == pytest.approx(result["bits_initial"] / (64 * 768))
+    assert result["bpd_initial"] < result["bpd_overhead"] < result["bpd_initial"] + 0.03
+    assert result["bpd_single_image"] > result["bpd"] + 20 * result["bpd_initial"]
+
+
+def test_codebooks_at_several_resolutions(tiny: list[str], tmp_path: Path) -> None:
+    mcquic = ["quantizer=mcquic", "prior=none", "~quantizer.codebook_size", "quantizer.groups=2"]
+    mcquic += ["quantizer.dim=4", "quantizer.codebook_sizes=[32,16,8]", "callbacks.pictures.images=2"]
+    mcquic += ["callbacks=default", "callbacks.progress=false", "callbacks.coding_speed.enabled=false"]
+    mcquic += ["trainer.train_images=80", "trainer.validate_every=1.0"]
+    result = run(tiny, mcquic, tmp_path / "r")
+    check(result, tolerance=0.02)  # hardly trained, as above
+    codes = 2 * (16 * 5 + 4 * 4 + 1 * 3) / (3 * 256)  # log2 K bits each, on 4x4, 2x2 and 1x1 positions
+    assert result["bpd_latents_estimated"] == pytest.approx(codes)
+    (sibling,) = result["siblings"]
+    assert sibling["lossless"] and sibling["bpd_latents"] == pytest.approx(codes, rel=0.01)
+    assert list((tmp_path / "r" / "pictures").iterdir())
 
 
 QUANTIZERS = {

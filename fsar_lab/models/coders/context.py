@@ -22,6 +22,7 @@ PLACES = 6  # 3 * (not the first row) + 0 in the first column, 2 in the last, el
 ROWS, COLUMNS = (slice(1), slice(1, None)), (slice(1), slice(1, -1), slice(-1, None))
 ONE = 1 << 12  # fixed point of weights
 MOST = 2**15 - 1  # weights are int16
+WEIGHED = 1024  # images, at most, to which weights and thresholds are fitted; tables are counted in all
 CHUNK = 128  # images at a time: bounds the memory
 RIDGE = 1e-6  # of the mean diagonal: places where a tap is always zero have singular equations
 
@@ -126,17 +127,18 @@ class Context(nn.Module):
     @torch.no_grad()
     def fit(self, x: Tensor) -> Tensor:
         """Fit everything to training images, uint8 [N, 3, H, W]; returns no values for a head."""
-        errors = torch.zeros(x.shape, dtype=torch.int16)
+        few = x[:WEIGHED]
+        errors = torch.zeros(few.shape, dtype=torch.int16)
         for c in range(COLOURS):
-            self._fit_weights(x, c, None)
+            self._fit_weights(few, c, None)
             for last in (False, True):
-                for at in _chunks(x):
-                    errors[at, c] = (x[at, c].int() - self.predict(x[at], c)).short()
+                for at in _chunks(few):
+                    errors[at, c] = (few[at, c].int() - self.predict(few[at], c)).short()
                 solution = _least_squares(errors.abs(), errors[:, c].abs(), c, None)
                 self.energy[c], self.base[c] = _split(solution)
-                activity = torch.cat([self.activity(errors[at], c) for at in _chunks(x)])
+                activity = torch.cat([self.activity(errors[at], c) for at in _chunks(few)])
                 if not last:
-                    self._fit_weights(x, c, (activity.double() / ONE).clamp(min=1.0) ** -2)
+                    self._fit_weights(few, c, (activity.double() / ONE).clamp(min=1.0) ** -2)
             states = self.config.states
             ranked = activity.flatten().sort().values
             self.thresholds[c] = ranked[torch.arange(1, states) * (len(ranked) - 1) // states]

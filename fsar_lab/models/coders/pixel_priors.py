@@ -17,16 +17,17 @@ COLOURS, LEVELS = 3, 256
 
 
 def grey_vectors(dim: int) -> Tensor:
-    """Where the vectors of grey levels start: the level and waves of doubling frequency, [LEVELS, dim].
+    """Where the vectors of grey levels start: the level and waves of rising frequency, [LEVELS, dim].
 
     The reference feeds one-hot levels, whose first layer is such a table of vectors, learned. Starting from
     neighbouring vectors for neighbouring levels spares the training finding out that they are alike.
     """
     level = torch.linspace(-1, 1, LEVELS)
-    waves = [level]
-    for i in range((dim + 1) // 2):
-        turns = 2.0 ** min(i, 7) / 2  # over the whole range, up to one turn for four levels
-        waves += [torch.sin(torch.pi * turns * level), torch.cos(torch.pi * turns * level)]
+    waves, pairs = [level], (dim + 1) // 2
+    for i in range(pairs):
+        turns = 0.5 * 32.0 ** (i / pairs)  # over the whole range, nearly up to one for 16 levels
+        angle = torch.pi * turns * level
+        waves += [torch.sin(angle) * turns**-0.5, torch.cos(angle) * turns**-0.5]
     return torch.stack(waves[:dim], 1) + 0.05 * torch.randn(LEVELS, dim)
 
 

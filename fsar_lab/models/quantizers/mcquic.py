@@ -16,8 +16,9 @@ from fsar_lab.models.quantizers.sthq import gumbel_noise
 class MultiCodebook(nn.Module):
     """G codebooks of K vectors of D numbers, selected by hard Gumbel samples.
 
-    Logits are -|z - E_k|^2 / sqrt(K) * t with one trained t for each codebook (METHOD 3, row McQuic). In
-    training the selected code is a Gumbel-softmax sample made hard, whose gradient is that of the soft one:
+    Logits are -|z - E_k|^2 / sqrt(K) * t with one trained t for each codebook (METHOD 3, row McQuic), which
+    starts at sqrt(K): with 1, samples are all but uniform at first, and what is trained is not what is coded.
+    In training the code is a Gumbel-softmax sample made hard, whose gradient is that of the soft one:
     it reaches z, t and all of E; the selected E_k gets the gradient of what is made of it, too. Evaluation
     and coding take the nearest codeword.
 
@@ -29,7 +30,7 @@ class MultiCodebook(nn.Module):
         super().__init__()
         self.groups, self.size, self.dim = groups, size, dim
         self.codebooks = nn.Parameter(torch.empty(groups, size, dim).uniform_(-1.0, 1.0))
-        self.log_temperature = nn.Parameter(torch.zeros(groups, 1, 1))
+        self.log_temperature = nn.Parameter(torch.full((groups, 1, 1), 0.5 * math.log(size)))
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z [N, G*D, h, w] -> (codewords [N, G*D, h, w], indices int64 [N, G, h, w])."""
@@ -107,6 +108,16 @@ class McQuic(nn.Module):
             loss_per_element=y.new_zeros(()),
             nats=fold_levels(nats),
         )
+
+    def symbol_nats(self, indices: Tensor) -> Tensor:
+        """log K of every symbol, shaped as indices [N, groups, h, w]."""
+        costs = [
+            math.log(size)
+            for j, size in enumerate(reversed(self.codebook_sizes))
+            for _ in range(self.groups << 2 * j)
+        ]
+        table = torch.tensor(costs[::-1], device=indices.device)
+        return table.view(1, -1, 1, 1).expand(indices.shape)
 
     def restore(self, words: Sequence[Tensor]) -> Tensor:
         """Codewords of every level, finest first, [N, G*D, h_l, w_l] -> [N, G*D, H, W]."""

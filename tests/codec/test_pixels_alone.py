@@ -1,0 +1,160 @@
+"""Codecs without networks: fitted contexts and priors on pixels, coded, stored, and refused when wrong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import smooth_images
+from numpy.typing import NDArray
+
+from fsar_lab import entropy
+from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.context import ContextTables
+from fsar_lab.codec.integer_network import NetworkError
+from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.planes import Planes
+from fsar_lab.codec.prior import PriorTables, uniform_tables
+from fsar_lab.config.schema import ContextConfig, ConvolutionPixelsConfig, FSARPixelsConfig, GaussianConfig
+from fsar_lab.errors import DamagedStreamError, ExportError
+from fsar_lab.export import estimated_bits, export, float_bits
+from fsar_lab.models.coders.context import Context
+from fsar_lab.models.coders.gaussian import Gaussian
+from fsar_lab.models.coders.pixel_priors import ConvolutionPixels, FSARPixels
+from fsar_lab.models.compressor import Compressor
+
+
+def tensor(images: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+@pytest.fixture(scope="module")
+def context() -> tuple[Compressor, CodecModel]:
+    coder, images = Context(ContextConfig(states=6)), tensor(smooth_images(64))
+    coder.fit(images)
+    compressor = Compressor(None, None, None, coder).eval()
+    return compressor, export(compressor, images[:4], {}, images)
+
+
+@pytest.fixture(scope="module")
+def planes() -> tuple[Compressor, CodecModel]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        coder, images = FSARPixels(FSARPixelsConfig(offsets=[[0, -1, 0]], dim=4)), tensor(smooth_images(32))
+        coder.fit(images)
+    compressor = Compressor(None, None, None, coder).eval()
+    return compressor, export(compressor, images[:4], {}, images)
+
+
+def test_context_codes_what_the_coder_says(context: tuple[Compressor, CodecModel]) -> None:
+    compressor, model = context
+    images = smooth_images(40, seed=1)
+    codec = Codec(model)
+    encoded = codec.encode_parts(images)
+    assert np.array_equal(codec.decode(encoded.data), images)
+    latents, pixels = float_bits(compressor, images)
+    assert latents == encoded.latents == 0
+    assert encoded.pixels == pytest.approx(pixels, rel=0.01)
+    assert estimated_bits(compressor, codec, images) == (0, pixels)
+    assert encoded.bpd < 6.5
+
+
+def test_the_torch_model_chooses_the_same_tables(context: tuple[Compressor, CodecModel]) -> None:
+    """Symbols and contexts of the vectorised float-side code, coded one by one, are the same bytes."""
+    compressor, model = context
+    images = smooth_images(5, seed=2)
+    assert isinstance(model.pixels, ContextTables)
+    encoder = entropy.Encoder(5)
+    model.pixels.make_coder().push(encoder, images, None)
+    contexts, symbols = compressor.coder(tensor(images))
+    index = (6 * torch.arange(3).view(1, -1, 1, 1) + contexts).permute(0, 2, 3, 1).reshape(5, -1)
+    plain = entropy.Encoder(5)
+    tables = entropy.Tables(model.pixels.counts.astype(np.uint32), 16)
+    flat = symbols.permute(0, 2, 3, 1).reshape(5, -1)
+    plain.push_indexed(tables, flat.numpy().astype(np.uint8), index.numpy().astype(np.uint16))
+    assert encoder.finish() == plain.finish()
+
+
+def test_any_sizes_and_one_of_many(context: tuple[Compressor, CodecModel]) -> None:
+    codec = Codec(context[1])
+    sizes = [(1, 1), (130, 3), (17, 99), (130, 130)]
+    images = [image[:h, :w] for image, (h, w) in zip(smooth_images(4, 130), sizes, strict=True)]
+    data = codec.encode(images)
+    assert all(np.array_equal(a, b) for a, b in zip(codec.decode(data), images, strict=True))
+    assert np.array_equal(codec.decode(data, only=2), images[2])
+    bad = bytearray(data)
+    bad[-30] ^= 64
+    with pytest.raises(DamagedStreamError):
+        codec.decode(bytes(bad))
+
+
+def test_context_file(context: tuple[Compressor, CodecModel], tmp_path: Path) -> None:
+    model = context[1]
+    model.save(tmp_path / "a.fsarm")
+    loaded = CodecModel.load(tmp_path / "a.fsarm")
+    assert loaded.id == model.id and loaded.factor == 1 and loaded.networks is loaded.prior is None
+    images = smooth_images(3)
+    assert Codec(loaded).encode(images) == Codec(model).encode(images)
+    part = model.pixels
+    assert isinstance(part, ContextTables)
+    counts = part.counts.copy()
+    counts[0, 0] += 1
+    wrong = [
+        replace(part, counts=counts),
+        replace(part, bias=np.full((3, 6), 2**30 + 1, np.int32)),
+        replace(part, base=np.full((3, 6), -(2**31), np.int32)),
+        replace(part, thresholds=part.thresholds[:, :-1]),
+        replace(part, weights=part.weights[:, :, :-1]),
+        replace(part, energy=part.energy.astype(np.int32)),
+        replace(part, counts=part.counts[:-1]),
+    ]
+    for pixels in wrong:
+        with pytest.raises(NetworkError):
+            replace(model, pixels=pixels).check()
+
+
+def test_planes(planes: tuple[Compressor, CodecModel], tmp_path: Path) -> None:
+    compressor, model = planes
+    assert isinstance(model.pixels, Planes) and isinstance(model.pixels.prior, PriorTables)
+    images = smooth_images(34, seed=1)
+    model.save(tmp_path / "a.fsarm")
+    codec = Codec(CodecModel.load(tmp_path / "a.fsarm"))
+    encoded = codec.encode_parts(images)
+    assert np.array_equal(codec.decode(encoded.data), images)
+    # The network was not trained: tables counted on training images are better than it is.
+    assert encoded.pixels < float_bits(compressor, images)[1]
+    assert codec.table_bytes > 0
+    wrong = Planes(uniform_tables(2, 256, 14))
+    with pytest.raises(NetworkError, match="three colours"):
+        replace(model, pixels=wrong).check()
+
+
+def test_uniform_planes_cost_eight_bits() -> None:
+    codec = Codec(CodecModel(None, None, Planes(uniform_tables(3, 256, 14))))
+    images = smooth_images(2)
+    encoded = codec.encode_parts(images)
+    assert encoded.pixels == pytest.approx(8 * images.size, rel=1e-4)
+    assert np.array_equal(codec.decode(encoded.data), images)
+
+
+def test_masked_convolution_on_pixels() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        coder = ConvolutionPixels(ConvolutionPixelsConfig(dim=3))
+    images = smooth_images(8)
+    coder.fit(tensor(images))
+    compressor = Compressor(None, None, None, coder).eval()
+    model = export(compressor, tensor(images), {})
+    encoded = Codec(model).encode_parts(images[:3, :6, :6])
+    assert np.array_equal(Codec(model).decode(encoded.data), images[:3, :6, :6])
+    expected = float(coder.nats(None, tensor(images[:3, :6, :6])).detach().sum()) / math.log(2)
+    assert encoded.pixels == pytest.approx(expected, rel=0.01)
+
+
+def test_other_coders_want_networks() -> None:
+    with pytest.raises(ExportError, match="Gaussian"):
+        export(Compressor(None, None, None, Gaussian(GaussianConfig())), tensor(smooth_images(2)), {})
