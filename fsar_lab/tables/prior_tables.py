@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MERGE_LOSS_PPM = 5000  # of the latents' entropy, what merging contexts may lose before tables are fitted anew
 MAX_ENUMERATED = 1 << 26  # counts in all contexts together: above, states are reduced to classes
 COARSE_COUNTS = 1 << 25  # the same of the classes from which the tables are made
-SAMPLED_CONTEXTS = 1 << 18  # of a group, of training images, in which the network is asked
+SAMPLED_CONTEXTS = 1 << 21  # of a group, of training images, in which the network is asked
 
 
 def fsar_tables(prior: FSAR, codebooks: Tensor, indices: NDArray[np.int64]) -> PriorTables:
