@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from fsar_lab.baselines import imagecodecs_codecs as others
 from fsar_lab.baselines import pillow_codecs
 from fsar_lab.baselines.base import Baseline
+from fsar_lab.baselines.context_codec import ContextCodec
 from fsar_lab.errors import ConfigError
 
 # From fast and plain to slow and strong. Nothing is loaded before one is asked for.
 _MAKERS: dict[str, Callable[[], Baseline]] = {
     "qoi": others.qoi,
+    "context": ContextCodec,
     "png": pillow_codecs.png,
     "webp": pillow_codecs.webp,
     "jpegls": others.JpegLS,
