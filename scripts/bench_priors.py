@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("outputs/bench/priors.json"))
     options = parser.parse_args()
     print(machine(), flush=True)
-    images = np.ascontiguousarray(np.stack(DATASETS["cifar10"](options.images).pixels))
+    images = np.ascontiguousarray(list(DATASETS["cifar10"](options.images).pixels))
     subjects = [Subject(path, images) for path in options.paths]
     for _ in range(options.repeats):
         for subject in subjects:

@@ -14,8 +14,8 @@ from fsar_lab.codec.fixed_point import LOGIT_BITS
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.errors import ExportError
 from fsar_lab.models.priors.convolution import Convolution
+from fsar_lab.tables.latents import BITS  # finer counts cost more: states of 32 bits hold too few of them
 
-BITS = 16  # there are no tables to store: the finest counts cost nothing
 UNIT = math.log(2) / (1 << LOGIT_BITS)  # nats of a logit's last place
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from fsar_lab import entropy
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.convolution_prior import ConvolutionPrior
 from fsar_lab.codec.fixed_point import softmax_counts
 from fsar_lab.codec.integer_network import NetworkError
-from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.model import KEY, CodecModel
 from fsar_lab.config.schema import ConvolutionConfig
 from fsar_lab.errors import DamagedStreamError, ExportError, SymbolRangeError
 from fsar_lab.export import estimated_latent_bits
@@ -112,13 +115,14 @@ def test_integers_cost_what_the_float_network_says(made_compressor: Any, mask: s
     part = convolution_prior(prior, compressor.quantizer.codebooks)
     indices = np.random.default_rng(0).integers(0, 64, (40, 2, 8, 8)).astype(np.uint16)
     sampled = part.make_coder().pop(noise(40), indices.shape)  # typical of the prior itself
-    for latents, tolerance in ((sampled, 1e-3), (indices, 5e-3)):
+    for latents, tolerance in ((sampled, 1e-3), (indices, 0.02)):
         encoder = entropy.Encoder(40)
         start = encoder.information()
         part.make_coder().push(encoder, latents)
         bits = encoder.information() - start
         assert bits == pytest.approx(estimated_latent_bits(compressor, latents), rel=tolerance)
-    assert bits > 1.1 * 6 * indices.size  # what is not typical costs more than uniform indices
+    # What is not typical costs more than uniform indices; its least likely symbols have a count all the same.
+    assert bits > 1.1 * 6 * indices.size
 
 
 def noise(number: int) -> entropy.Decoder:
@@ -160,6 +164,48 @@ def test_codes_images_in_a_bundle(
     damaged[40] ^= 16
     with pytest.raises(DamagedStreamError):
         Codec(loaded, 1).decode(bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "convolutions"}, "unknown kind"),
+        ({"mask": "other"}, "an unknown mask"),
+        ({"mask": 3}, "no str 'mask'"),
+        ({"mask": "checkerboard"}, "prior.static is missing"),
+        ({"kernel": 4}, "size that its description implies|unknown mask"),
+        ({"kernel": 17}, "kernel = 17"),
+        ({"kernel": 5}, "size that its description implies"),
+        ({"groups": 1}, "size that its description implies"),
+        ({"groups": 257}, "groups = 257"),
+        ({"groups": 256}, "too many weights"),
+        ({"codebook_size": 65535, "bits": 16}, "size that its description implies"),
+        ({"dim": 256}, "size that its description implies"),
+        ({"dim": 0}, "dim = 0"),
+        ({"shift": 1}, "128 bits"),
+        ({"shift": 41}, "shift = 41"),
+        ({"bits": 9}, "do not match its id"),
+        ({"bits": 17}, "bits = 17"),
+    ],
+    ids=str,
+)
+def test_bundles_from_strangers(
+    change: dict[str, Any],
+    message: str,
+    model: CodecModel,
+    compressor: Compressor,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "codec.fsarm"
+    prior = convolution_prior(make_float("raster", 3, 2, 16, 4), compressor.quantizer.codebooks)
+    replace(model, prior=prior).save(path)
+    with safe_open(str(path), framework="numpy") as file:
+        description = json.loads(file.metadata()[KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    description["prior"] |= change
+    save_file(tensors, path, {KEY: json.dumps(description)})
+    with pytest.raises(DamagedStreamError, match=message):
+        CodecModel.load(path)
 
 
 @pytest.mark.parametrize(
@@ -209,12 +255,13 @@ def test_large_tables_are_refused() -> None:
 
 
 def test_networks_without_integers_are_refused() -> None:
-    codebooks, prior = torch.randn(GROUPS, K, D), make_float("raster", 3)
+    codebooks = torch.randn(GROUPS, K, D, generator=torch.Generator().manual_seed(4))
+    prior = make_float("raster", 3)
     with torch.no_grad():
         prior.convolution.weight[0, 0, 0, 0] = float("nan")
         with pytest.raises(ExportError, match="finite"):
             convolution_prior(prior, codebooks)
-        prior.convolution.weight[0, 0, 0, 0] = 1e6
+        prior.convolution.weight[0, 0, 0, 0] = 1e9
         with pytest.raises(ExportError, match="16-bit"):
             convolution_prior(prior, codebooks)
         prior.convolution.weight[0, 0, 0, 0] = 300

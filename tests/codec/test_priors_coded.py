@@ -27,13 +27,13 @@ CLASSES = ("fsar_o3s", "fsar_clt", "fsar_c2lt")
 PRIORS = ("code_freq", "fsar_o2s", "fsar_l2", "fsar_c", "fsar_c2", "fsar_cl", *CLASSES)
 
 
-def trained(prior: str, *overrides: str, rate: float = 4e-3) -> Compressor:
+def trained(prior: str, *overrides: str) -> Compressor:
     torch.manual_seed(0)
     config = compose(["dataset=fake", "coder=gaussian", *SIZES, f"prior={prior}", *overrides])
     model = build_compressor(config)
     x = smooth_images(16, 16, seed=1)
     model.initialise(x)
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
     for step in range(STEPS):
         model.on_step(step, STEPS)
         optimizer.zero_grad()
@@ -82,7 +82,7 @@ def test_codes_losslessly_at_the_estimated_rate(
 @pytest.mark.parametrize("quantizer", ["v2dvq", "vqvae", "sqvae"])
 def test_dropped_codes_are_not_in_the_codec(quantizer: str) -> None:
     """METHOD 5 and 9.1-2: the codec's choice is the evaluated one, among the kept codes alone."""
-    model = trained("fsar_o2s_catreduce15", f"quantizer={quantizer}", rate=0.05)
+    model = trained("fsar_o2s_catreduce15", f"quantizer={quantizer}")
     with torch.no_grad():
         model.prior.theta[::3] = -5.0
         model.prior.theta[1::3] += torch.linspace(-0.5, 0.5, 5)  # the weights differ, not only the mask
@@ -104,7 +104,7 @@ def test_dropped_codes_are_not_in_the_codec(quantizer: str) -> None:
 
 
 def test_a_reduced_model_is_the_same_model() -> None:
-    model = trained("fsar_o2s_catreduce15", rate=0.05)
+    model = trained("fsar_o2s_catreduce15")
     with torch.no_grad():
         model.prior.theta[::3] = -5.0
     small, x = reduced(model), smooth_images(8, 16, seed=2)

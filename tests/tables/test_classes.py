@@ -139,7 +139,7 @@ def test_tables_by_classes_cost_little_more_than_enumerated_ones(monkeypatch: py
     def bits(most: int | None) -> float:
         if most is not None:
             monkeypatch.setattr(prior_tables, "MAX_ENUMERATED", 1)
-            monkeypatch.setattr(prior_tables, "COARSE_COUNTS", most // 2 * K)
+            monkeypatch.setattr(prior_tables, "COARSE_COUNTS", most * K)
             monkeypatch.setattr(latents, "MAX_CONTEXTS", most)
         tables = fsar_tables(prior, codebooks, train)
         tables.check()

@@ -222,6 +222,27 @@ QUANTIZERS = {
 }
 
 
+def test_a_prior_on_the_latents_of_a_finished_run(tiny: list[str], tmp_path: Path) -> None:
+    """METHOD 4 compares priors on one latent space: the more context, the fewer bits."""
+    uniform = run(tiny, ["prior=uniform"], tmp_path / "uniform")
+    start = [f"start.run={tmp_path}/uniform", "trainer.train_images=640"]
+    results: dict[str, dict[str, Any]] = {}
+    for prior in ("code_freq", "fsar_o2s"):
+        results[prior] = run(tiny, [*start, f"prior={prior}", "~trainer.train_images"], tmp_path / prior)
+        check(results[prior], tolerance=0.02)
+        assert results[prior]["bpd_pixels"] == pytest.approx(uniform["bpd_pixels"], abs=1e-9)
+    rates = [results["fsar_o2s"], results["code_freq"], uniform]
+    assert [r["bpd_latents"] for r in rates] == sorted(r["bpd_latents"] for r in rates)
+
+
+def test_a_learned_number_of_states(tiny: list[str], tmp_path: Path) -> None:
+    parts = ["prior=fsar_o2s_catreduce_trained", "quantizer.codebook_size=64", "optimizer.lr=0.01"]
+    result = run(tiny, parts, tmp_path / "run")
+    check(result, tolerance=0.02)
+    prior = CodecModel.load(tmp_path / "run" / run_files.CODEC).prior
+    assert prior is not None and prior.codebook_size < 64
+
+
 @pytest.mark.parametrize("name", QUANTIZERS)
 def test_quantizers(tiny: list[str], tmp_path: Path, name: str) -> None:
     settings = [*QUANTIZERS[name], f"quantizer={name}", "trainer.train_images=160", "coder=gaussian"]
