@@ -13,13 +13,13 @@ from fsar_lab.errors import ConfigError
 # From fast and plain to slow and strong. Nothing is loaded before one is asked for.
 _MAKERS: dict[str, Callable[[], Baseline]] = {
     "qoi": others.qoi,
-    "context": ContextCodec,
     "png": pillow_codecs.png,
     "webp": pillow_codecs.webp,
     "jpegls": others.JpegLS,
     "jxl_e3": lambda: others.JpegXL(3),
     "jxl_e7": lambda: others.JpegXL(7),
     "jxl_e9": lambda: others.JpegXL(9),
+    "context": ContextCodec,  # ours
 }
 
 
