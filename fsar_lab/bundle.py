@@ -17,7 +17,8 @@ from fsar_lab.config.build import build
 from fsar_lab.config.schema import TrainConfig, VectorQuantizerConfig
 from fsar_lab.data.dataset import Dataset
 from fsar_lab.entropy import Encoder
-from fsar_lab.export import estimated_latent_bits, export, float_bits
+from fsar_lab.export import export
+from fsar_lab.exporting.estimates import estimated_latent_bits, float_bits
 from fsar_lab.fitting import checkpointed_compressor, first_images, sample_images
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.code_freq import CodeFreq

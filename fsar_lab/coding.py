@@ -18,7 +18,7 @@ from fsar_lab.config.schema import CallbacksConfig
 from fsar_lab.data.source import ImageSource
 from fsar_lab.data.stream import batches
 from fsar_lab.errors import CodingError, LosslessError
-from fsar_lab.export import estimated_bits, float_bits
+from fsar_lab.exporting.estimates import estimated_bits, float_bits
 from fsar_lab.models.compressor import Compressor
 
 Images = NDArray[np.uint8]

@@ -13,8 +13,6 @@ The file is all that coding needs: `fsar_lab.Codec.load(FILE)`. docs/FORMAT-bund
 from __future__ import annotations
 
 import copy
-import itertools
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,30 +23,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fsar_lab.codec.bits_back import sample
-from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.engine_torch import Analysis, Network
 from fsar_lab.codec.engines import posterior_pairs
-from fsar_lab.codec.estimate import can_estimate, pixel_bits
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.networks import Networks
 from fsar_lab.codec.parts import PriorPart
 from fsar_lab.codec.prior import uniform_tables
-from fsar_lab.codec.quantise import Options
-from fsar_lab.codec.quantise_model import quantise_analysis, quantise_synthesis
-from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, prune, quantise_posterior
 from fsar_lab.errors import ConfigError, ExportError
-from fsar_lab.export_residual import level_prior, residual_networks
+from fsar_lab.exporting.pixels import outputs, pixel_facts, pixel_part
+from fsar_lab.exporting.quantise import Options
+from fsar_lab.exporting.quantise_model import quantise_analysis, quantise_synthesis
+from fsar_lab.exporting.quantise_posterior import normal_prior, prune, quantise_posterior
+from fsar_lab.exporting.residual import level_prior, residual_networks
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
-from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.entropy_bottleneck import EntropyBottleneck
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
 from fsar_lab.models.quantizers.mcquic import McQuic
 from fsar_lab.models.reduced import reduced
-from fsar_lab.pixel_export import outputs, pixel_facts, pixel_part
 from fsar_lab.tables import latents
 from fsar_lab.tables.convolution import convolution_prior
 from fsar_lab.tables.pixels_alone import pixels_alone
@@ -183,56 +178,6 @@ def own_tables(quantizer: EntropyBottleneck, indices: NDArray[np.int64]) -> Prio
     """
     p = quantizer.probabilities().detach().double().numpy()
     return static_tables(p, indices, MAX_BITS)
-
-
-@torch.no_grad()
-def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -> float:
-    """Bits of indices [N, G, h, w] under the trained prior's float probabilities."""
-    compressor = reduced(compressor)
-    prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
-    if prior is not None:
-        prior.eval()
-    device, total = next(compressor.parameters()).device, 0.0
-    for start in range(0, len(indices), 64):
-        symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)
-        if prior is None:
-            total += float(quantizer.symbol_nats(symbols).double().sum()) / math.log(2)
-            continue
-        vectors = quantizer.lookup(symbols)
-        n, groups, h, w = symbols.shape
-        zero = vectors.new_zeros(())
-        samples = vectors.view(n, groups, -1, h, w)
-        nats = prior.nats(Quantized(symbols, vectors, samples, None, zero, zero), quantizer.codebooks)
-        total += float(nats.double().sum()) / math.log(2)
-    return total
-
-
-def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint8]) -> tuple[float, float]:
-    """(latent, pixel) bits of uint8 [N, H, W, 3] under the integer model's unquantised distributions."""
-    model = codec.model
-    latent = 0.0
-    if isinstance(compressor.quantizer, GaussianLatents):
-        parts = (codec.analysis_outputs(images[i : i + 64]) for i in range(0, len(images), 64))
-        latent = sum(posterior_bits(compressor.quantizer, part) for part in parts)
-    elif model.networks:
-        latent = estimated_latent_bits(compressor, codec.analyse(images))
-    if can_estimate(codec):
-        return latent, pixel_bits(codec, images)
-    return latent, float_bits(compressor, images)[1]
-
-
-@torch.no_grad()
-def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float, float]:
-    """(latent, pixel) bits of the float model: what the integer model's loss is measured against."""
-    model = copy.deepcopy(compressor).eval()
-    device = next(itertools.chain(model.parameters(), model.buffers())).device
-    latent = pixel = 0.0
-    for start in range(0, len(images), 64):
-        x = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).to(device)
-        output = model(x)
-        latent += float(output.latent_nats.double().sum()) / math.log(2)
-        pixel += float(output.pixel_nats.double().sum()) / math.log(2)
-    return latent, pixel
 
 
 def _command(run_dir: Path, arguments: list[str]) -> None:

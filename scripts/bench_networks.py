@@ -33,9 +33,9 @@ BATCHES = (1, 8, 64)
 
 def made(width: int) -> Networks:
     """The shallow backbone of this width with made weights, K = 256 and groups of 32 channels."""
-    from fsar_lab.codec.quantise import Options
-    from fsar_lab.codec.quantise_model import Output, quantise_analysis, quantise_synthesis
     from fsar_lab.config.schema import ShallowConfig
+    from fsar_lab.exporting.quantise import Options
+    from fsar_lab.exporting.quantise_model import Output, quantise_analysis, quantise_synthesis
     from fsar_lab.models.backbones.shallow import Shallow
 
     torch.manual_seed(0)

@@ -120,4 +120,4 @@ def test_missing_imagecodecs_names_the_extra(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     with pytest.raises(ConfigError, match=r"fsar_lab\[bench\]"):
         baselines.get("jxl_e3")
-    assert [codec.name for codec in baselines.available()] == ["png", "webp"]
+    assert [codec.name for codec in baselines.available()] == ["png", "webp", "context"]

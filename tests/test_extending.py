@@ -54,7 +54,7 @@ def test_a_quantizer_and_a_prior_of_one_file_each(config_dir: Path, tmp_path: Pa
 
 
 def test_the_rotated_gradient(config_dir: Path) -> None:
-    """The value is the codeword; a change of y along y itself is scaled, not turned away from the codeword."""
+    """The value is the codeword; a change of y along y itself becomes one along the codeword."""
     import torch
 
     rotation = import_module("fsar_lab.models.quantizers.rotation")

@@ -25,8 +25,8 @@ def photographs(rng: np.random.Generator) -> list[NDArray[np.uint8]]:
     return made
 
 
-def test_there_are_two_and_they_are_small() -> None:
-    assert zoo.codec_names() == ["cifar10", "photos"]
+def test_they_are_few_and_small() -> None:
+    assert zoo.codec_names() == ["cifar10", "context", "photos"]
     assert 0 < sum(zoo.codec_path(name).stat().st_size for name in zoo.codec_names()) <= MOST_BYTES
 
 

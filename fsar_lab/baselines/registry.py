@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from fsar_lab.baselines import imagecodecs_codecs as others
 from fsar_lab.baselines import pillow_codecs
 from fsar_lab.baselines.base import Baseline
+from fsar_lab.baselines.context_codec import ContextCodec
 from fsar_lab.errors import ConfigError
 
 # From fast and plain to slow and strong. Nothing is loaded before one is asked for.
@@ -18,6 +19,7 @@ _MAKERS: dict[str, Callable[[], Baseline]] = {
     "jxl_e3": lambda: others.JpegXL(3),
     "jxl_e7": lambda: others.JpegXL(7),
     "jxl_e9": lambda: others.JpegXL(9),
+    "context": ContextCodec,  # ours
 }
 
 

@@ -21,12 +21,13 @@ from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.prior import PriorTables
-from fsar_lab.codec.quantise_posterior import normal_prior, posterior_bits, posterior_tables, prune
 from fsar_lab.codec.rows import Rows
 from fsar_lab.config.compose import compose
 from fsar_lab.config.schema import GaussianLatentsConfig
 from fsar_lab.errors import CodingError, DamagedStreamError
-from fsar_lab.export import estimated_bits, export, float_bits
+from fsar_lab.export import export
+from fsar_lab.exporting.estimates import estimated_bits, float_bits
+from fsar_lab.exporting.quantise_posterior import normal_prior, posterior_bits, posterior_tables, prune
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.quantizers.gaussian import GaussianLatents

@@ -20,7 +20,7 @@ from fsar_lab.codec import blob, tiling
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.errors import CapacityError, CodingError
-from fsar_lab.export import estimated_bits
+from fsar_lab.exporting.estimates import estimated_bits
 from fsar_lab.models.compressor import Compressor
 
 Images = Callable[..., NDArray[np.uint8]]

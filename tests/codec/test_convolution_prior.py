@@ -23,7 +23,7 @@ from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.model import KEY, CodecModel
 from fsar_lab.config.schema import ConvolutionConfig
 from fsar_lab.errors import DamagedStreamError, ExportError, SymbolRangeError
-from fsar_lab.export import estimated_latent_bits
+from fsar_lab.exporting.estimates import estimated_latent_bits
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.tables.convolution import convolution_prior

@@ -27,14 +27,15 @@ from fsar_lab.config.schema import (
     ShallowConfig,
 )
 from fsar_lab.errors import DamagedStreamError, ExportError, SymbolRangeError, TableError
-from fsar_lab.export import estimated_bits, export, float_bits
+from fsar_lab.export import export
+from fsar_lab.exporting.estimates import estimated_bits, float_bits
+from fsar_lab.exporting.pixels import outputs, pixel_part
 from fsar_lab.models.backbones.shallow import Shallow
 from fsar_lab.models.coders.gaussian_mean_offset import GaussianMeanOffset
 from fsar_lab.models.coders.logistic import Logistic
 from fsar_lab.models.coders.logistic_linear_ar import LogisticLinearAR
 from fsar_lab.models.coders.logistic_mixture import LogisticMixture
 from fsar_lab.models.compressor import Compressor
-from fsar_lab.pixel_export import outputs, pixel_part
 from fsar_lab.tables.pixels import scale_grid, weight_exponentials
 
 Images = Callable[..., NDArray[np.uint8]]

@@ -21,7 +21,8 @@ from fsar_lab.codec.planes import Planes
 from fsar_lab.codec.prior import PriorTables, uniform_tables
 from fsar_lab.config.schema import ContextConfig, ConvolutionPixelsConfig, FSARPixelsConfig, GaussianConfig
 from fsar_lab.errors import DamagedStreamError, ExportError
-from fsar_lab.export import estimated_bits, export, float_bits
+from fsar_lab.export import export
+from fsar_lab.exporting.estimates import estimated_bits, float_bits
 from fsar_lab.models.coders.context import Context
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.coders.pixel_priors import ConvolutionPixels, FSARPixels

@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fsar_lab.codec.codec import Codec
-from fsar_lab.codec.fold import fold
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.codec.quantise import Options, Quantiser, prove
-from fsar_lab.codec.quantise_model import quantise_search
-from fsar_lab.codec.round_weights import Activation, round_weights
 from fsar_lab.config.schema import GaussianConfig, UniformConfig
 from fsar_lab.errors import ExportError
-from fsar_lab.export import estimated_bits, export, float_bits
+from fsar_lab.export import export
+from fsar_lab.exporting.estimates import estimated_bits, float_bits
+from fsar_lab.exporting.fold import fold
+from fsar_lab.exporting.pixels import pixel_part
+from fsar_lab.exporting.quantise import Options, Quantiser, prove
+from fsar_lab.exporting.quantise_model import quantise_search
+from fsar_lab.exporting.round_weights import Activation, round_weights
 from fsar_lab.models.coders.gaussian import Gaussian
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.uniform import Uniform
-from fsar_lab.pixel_export import pixel_part
 
 Images = Callable[..., NDArray[np.uint8]]
 SHAPES = [

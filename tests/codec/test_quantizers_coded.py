@@ -11,7 +11,8 @@ from fsar_lab.codec.model import CodecModel
 from fsar_lab.config import options
 from fsar_lab.config.compose import compose
 from fsar_lab.data.fake import smooth_images
-from fsar_lab.export import estimated_bits, export, float_bits
+from fsar_lab.export import export
+from fsar_lab.exporting.estimates import estimated_bits, float_bits
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 

@@ -21,7 +21,8 @@ from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.residual_networks import ResidualNetworks
 from fsar_lab.config.compose import compose
 from fsar_lab.errors import DamagedStreamError, SymbolRangeError
-from fsar_lab.export import estimated_bits, export, float_bits
+from fsar_lab.export import export
+from fsar_lab.exporting.estimates import estimated_bits, float_bits
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.tables.counted import counted_tables

@@ -1,7 +1,7 @@
 """The "bbv2" backbone family: strided convolutions, residual blocks, transposed or shuffled convolutions.
 
 METHOD 1.2 gives the layers and the parameter counts that the tests assert. Every member is a chain of
-convolutions with batch normalisations, rectifiers and sums, which `codec.fold` turns into integers.
+convolutions with batch normalisations, rectifiers and sums, which `exporting.fold` turns into integers.
 """
 
 from __future__ import annotations

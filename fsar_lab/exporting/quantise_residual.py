@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fsar_lab.codec.fold import FoldedLayer, fold
 from fsar_lab.codec.integer_network import CodeSearch, CodeTable, IntegerNetwork
-from fsar_lab.codec.quantise import LEVELS, Options, Quantiser
-from fsar_lab.codec.quantise_model import (
+from fsar_lab.exporting.fold import FoldedLayer, fold
+from fsar_lab.exporting.quantise import LEVELS, Options, Quantiser
+from fsar_lab.exporting.quantise_model import (
     Y_LEVELS,
     Output,
     code_table,
@@ -26,7 +26,7 @@ from fsar_lab.codec.quantise_model import (
     image_activation,
     quantise_search,
 )
-from fsar_lab.codec.round_weights import Activation, Float
+from fsar_lab.exporting.round_weights import Activation, Float
 from fsar_lab.models.quantizers.mcquic import McQuic, MultiCodebook
 
 LARGEST = 32767  # of a table's values

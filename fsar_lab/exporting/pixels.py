@@ -11,8 +11,8 @@ from fsar_lab.codec.mean_offset import BITS, MeanOffsetTables
 from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.mixture import WEIGHTS, MixtureTables
 from fsar_lab.codec.parts import PixelPart
-from fsar_lab.codec.quantise_model import Output
 from fsar_lab.errors import ExportError
+from fsar_lab.exporting.quantise_model import Output
 from fsar_lab.models.coders.gaussian_mean_offset import GaussianMeanOffset
 from fsar_lab.models.coders.linear_ar import LinearAR
 from fsar_lab.models.coders.location_scale import LocationScale

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fsar_lab.codec.fold import FoldedLayer
+from fsar_lab.exporting.fold import FoldedLayer
 
 Float = NDArray[np.float64]
 CLIPS = np.linspace(0.5, 1.0, 26)  # candidates for the largest weight that is kept

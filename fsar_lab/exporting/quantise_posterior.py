@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from fsar_lab.codec.integer_network import IntegerNetwork
 from fsar_lab.codec.posterior import BITS, Posterior
 from fsar_lab.codec.prior import PRODUCT_BITS, PriorTables
-from fsar_lab.codec.quantise import Options
-from fsar_lab.codec.quantise_model import Output, quantise_pairs
+from fsar_lab.exporting.quantise import Options
+from fsar_lab.exporting.quantise_model import Output, quantise_pairs
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.quantizers.gaussian import BINS, GaussianLatents
 from fsar_lab.tables.pixels import FINE, fine_cdfs, scale_grid

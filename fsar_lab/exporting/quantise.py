@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fsar_lab.codec.fold import FoldedLayer
 from fsar_lab.codec.integer_network import EXACT, MAX_SHIFT, IntegerNetwork, Layer, half, layer_bound
-from fsar_lab.codec.round_weights import Activation, Float, Weights, round_weights
 from fsar_lab.errors import ExportError
+from fsar_lab.exporting.fold import FoldedLayer
+from fsar_lab.exporting.round_weights import Activation, Float, Weights, round_weights
 
 LEVELS = (
     4095,

@@ -13,10 +13,10 @@ from torch import Tensor
 from fsar_lab.codec.engine_residual import unfold_indices
 from fsar_lab.codec.engines import make_networks
 from fsar_lab.codec.level_prior import LevelPrior
-from fsar_lab.codec.quantise import Options
-from fsar_lab.codec.quantise_model import Output
-from fsar_lab.codec.quantise_residual import quantise_down, quantise_up
 from fsar_lab.codec.residual_networks import Level, ResidualNetworks
+from fsar_lab.exporting.quantise import Options
+from fsar_lab.exporting.quantise_model import Output
+from fsar_lab.exporting.quantise_residual import quantise_down, quantise_up
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.tables.counted import counted_tables
 

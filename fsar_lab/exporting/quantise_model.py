@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fsar_lab.codec.fold import FoldedLayer, fold
 from fsar_lab.codec.integer_network import (
     EXACT,
     MAX_SHIFT,
@@ -18,9 +17,10 @@ from fsar_lab.codec.integer_network import (
     IntegerNetwork,
     search_bound,
 )
-from fsar_lab.codec.quantise import LEVELS, Options, Quantiser
-from fsar_lab.codec.round_weights import Activation, Float, Weights
 from fsar_lab.errors import ExportError
+from fsar_lab.exporting.fold import FoldedLayer, fold
+from fsar_lab.exporting.quantise import LEVELS, Options, Quantiser
+from fsar_lab.exporting.round_weights import Activation, Float, Weights
 
 INPUT_SCALE = 1.0 / 510.0  # the integer input 2x - 255 is 510 times the float input x / 255 - 0.5
 Y_LEVELS = LEVELS[3:]  # of y in the codeword search; the codebook gets the bits that are left
