@@ -86,6 +86,7 @@ def quiet_console() -> None:
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*The number of training batches .* is smaller than the logging interval.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+        r".*in eval mode at the start of training.*",  # parts that are frozen
     ):
         warnings.filterwarnings("ignore", message=message)
 
