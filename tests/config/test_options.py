@@ -103,7 +103,7 @@ def experiments() -> dict[str, TrainConfig]:
 
 def test_every_experiment_composes(experiments: dict[str, TrainConfig]) -> None:
     assert all(config.name == name for name, config in experiments.items())
-    assert experiments["demo"].callbacks.coding.baselines == ["png", "webp", "jxl_e3", "jxl_e7"]
+    assert experiments["demo"].callbacks.coding.baselines == ["png", "webp", "jxl_e3", "jxl_e7", "context"]
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
