@@ -18,6 +18,7 @@ from fsar_lab import entropy
 from fsar_lab.errors import ExportError
 
 MAX_TABLES = 10240  # of 256 symbols: 5.7 MB held for coding
+UNMERGED = 1024  # contexts up to which each keeps a table of its own: few bytes, and none of the latents lost
 MAX_COUNTS = 1 << 24  # of all tables; with larger alphabets there are fewer of them
 RANK = 24
 STRENGTH = 3000.0  # the network's distribution counts like so many symbols seen in a table, or in a context
@@ -63,7 +64,7 @@ def compact_tables(
         counts: uint32 [C, K], the trained distribution of every context.
         contexts, symbols: training symbols and the context of each, of any but the same shape.
         loss_ppm: what merging may lose, in millionths of the entropy; more where that asks for more than
-            MAX_TABLES tables, or MAX_COUNTS counts.
+            MAX_TABLES tables, or MAX_COUNTS counts; nothing where there are but UNMERGED contexts.
         fraction_bits: fractional bits of a logit (to base 2) in the integer product.
 
     Raises:
@@ -72,6 +73,7 @@ def compact_tables(
     size = counts.shape[1]
     occurrences = np.bincount(contexts.ravel(), minlength=len(counts)).astype(np.uint64)
     most = max(1, min(MAX_TABLES, MAX_COUNTS // size))
+    loss_ppm = loss_ppm if len(counts) > UNMERGED else 0
     merged = entropy.merge_contexts(counts, occurrences, loss_ppm, most)
     flat = np.bincount(contexts.ravel() * size + symbols.ravel(), minlength=counts.size)
     seen = flat.reshape(counts.shape).astype(np.float32)

@@ -55,7 +55,7 @@ def test_two_processes_train_and_the_first_codes(
     state = torch.load(run_dir / run_files.CHECKPOINT, weights_only=True)["state_dict"]
     prefix = "model."
     compressor.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    figures = Figures(config.quantizer.groups, config.quantizer.codebook_size)
+    figures = Figures(compressor)
     validation = Fake(config.dataset).validation
     assert len(validation) % 2 == 1  # the two shares differ
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_a_rank_without_images_counts_nothing(quantizer: str, tiny: list[str]) -
     torch.manual_seed(0)
     compressor = build_compressor(config).eval()
     images = Fake(config.dataset).validation.batch(torch.arange(3))
-    alone, joined = Figures(1, 16), Figures(1, 16)
+    alone, joined = Figures(compressor), Figures(compressor)
     for figures, parts in ((alone, [images]), (joined, [images[:0], images])):
         for part in parts:
             figures.update(compressor(part), part.numel())

@@ -117,7 +117,7 @@ def test_an_interruption_says_how_to_go_on(
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["dataset=fake", "prior=fsar_o3s"], ["fsar_o3s", "fsar_o2s"]),
+        (["dataset=fake", "prior.offsets=[[0,0,1]]"], ["prior.offsets", "[0,-1,0]"]),
         (["dataset=fake", "optimizer.lrr=1"], ["optimizer.lrr", "lr"]),
         (["dataset=cifar10_npz", "dataset.root=nowhere"], ["dataset.root", "nowhere"]),
         (["dataset=fake", "trainer.devices=4096", "trainer.batch_size=4096"], ["trainer.devices", "4096"]),
