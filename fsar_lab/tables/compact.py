@@ -73,14 +73,15 @@ def compact_tables(
     size = counts.shape[1]
     occurrences = np.bincount(contexts.ravel(), minlength=len(counts)).astype(np.uint64)
     most = max(1, min(MAX_TABLES, MAX_COUNTS // size))
-    loss_ppm = loss_ppm if len(counts) > UNMERGED else 0
-    merged = entropy.merge_contexts(counts, occurrences, loss_ppm, most)
+    table, merge_loss = np.arange(len(counts)), 0
+    if len(counts) > min(UNMERGED, most):
+        merged = entropy.merge_contexts(counts, occurrences, loss_ppm, most)
+        table, merge_loss = merged.context_map.astype(np.int64), merged.loss_ppm
     flat = np.bincount(contexts.ravel() * size + symbols.ravel(), minlength=counts.size)
     seen = flat.reshape(counts.shape).astype(np.float32)
     trained = counts.astype(np.float32) / np.float32(counts[0].sum())
     # A context that never occurred still has a say in a table of its own.
     weighted = trained * (occurrences[:, None] + np.float32(1e-3)).astype(np.float32)
-    table = merged.context_map.astype(np.int64)
     for number in range(ROUNDS + 1):
         mean = _sums(weighted, table)
         mean = np.maximum(mean / mean.sum(1, keepdims=True), 2.0**-24)
@@ -89,7 +90,7 @@ def compact_tables(
             best = best_tables(seen + np.float32(STRENGTH) * trained, factors, fraction_bits)
             table = np.unique(best, return_inverse=True)[1].reshape(-1)  # what nobody takes drops out
     features, basis, bias = factors
-    return Compact(features, basis, bias, table.astype(np.uint16), merged.loss_ppm)
+    return Compact(features, basis, bias, table.astype(np.uint16), merge_loss)
 
 
 def _sums(rows: NDArray[np.float32], table: NDArray[np.int64]) -> NDArray[np.float64]:

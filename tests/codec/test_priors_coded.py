@@ -25,6 +25,7 @@ STEPS = 25
 SIZES = ["backbone.width=8", "quantizer.groups=4", "quantizer.dim=2", "quantizer.codebook_size=16"]
 # More contexts than the limit, so that classes are made; the others are enumerated.
 CLASSES = ("fsar_o3s", "fsar_clt", "fsar_c2lt")
+REPRESENTATIVES = ("code_freq", "fsar_cl", "fsar_o3s")
 PRIORS = ("code_freq", "fsar_o2s", "fsar_l2", "fsar_c", "fsar_c2", "fsar_cl", *CLASSES)
 
 
@@ -59,7 +60,9 @@ def check(model: Compressor, exported: CodecModel) -> Codec:
     return codec
 
 
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in REPRESENTATIVES else pytest.mark.slow) for n in PRIORS]
+)
 def test_codes_losslessly_at_the_estimated_rate(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

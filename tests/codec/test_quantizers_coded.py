@@ -19,6 +19,7 @@ from fsar_lab.models.compressor import Compressor
 STEPS = 25
 ELSEWHERE = ("none", "gaussian", "mcquic")  # no latents; bits-back and several levels have tests of their own
 QUANTIZERS = [name for name in options.groups()["quantizer"] if name not in ELSEWHERE]
+REPRESENTATIVES = ("v2dvq", "soft_to_hard", "vqvae_ema", "entropy_bottleneck")
 OWN_DENSITY = {"entropy_bottleneck": ["prior=none", "quantizer.groups=8", "quantizer.codebook_size=16"]}
 VECTORS = ["prior=fsar_o1s", "quantizer.groups=2", "quantizer.dim=4", "quantizer.codebook_size=16"]
 
@@ -37,7 +38,10 @@ def trained(*overrides: str) -> Compressor:
     return model.eval()
 
 
-@pytest.mark.parametrize("name", QUANTIZERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in REPRESENTATIVES else pytest.mark.slow) for n in QUANTIZERS],
+)
 def test_codes_losslessly_at_the_estimated_rate(name: str) -> None:
     model = trained(f"quantizer={name}", *OWN_DENSITY.get(name, VECTORS))
     codec = Codec(export(model, smooth_images(64, 16, seed=1), {}), threads=1)
