@@ -33,6 +33,7 @@ DEFAULT = [
     *("callbacks.coding.calibration_images=16", "callbacks.coding.baselines=[png]"),
     *("callbacks.coding_speed.batch_sizes=[1,4]", "callbacks.coding_speed.max_images=8"),
     *("callbacks.coding_speed.repeats=1", "callbacks.coding_speed.max_seconds=1"),
+    "trainer.train_images=640",  # hardly a pixel then costs less with one count in 2^16 than is estimated
 ]
 SMOKE = [
     *("backbone=shallow", "quantizer=vqvae", "prior=uniform", "coder=gaussian", "~coder.fit_images"),
@@ -47,6 +48,7 @@ ONE_BATCH = [
 OVERFIT = [
     *("debug=overfit", "quantizer.groups=2", "quantizer.dim=4", "prior.offsets=[[-1,0,0],[0,-1,1]]"),
     *("prior.detach_context=false", "prior.detach_posterior=false", "callbacks.coding.siblings=true"),
+    "trainer.train_images=640",  # as above
 ]
 BITS_BACK = [
     *("quantizer=gaussian", "quantizer.channels=4", "prior=none", "coder=bits_back", "~coder.fit_images"),
@@ -67,7 +69,7 @@ def run(tiny: list[str], overrides: list[str], run_dir: Path) -> dict[str, Any]:
     return result
 
 
-def check(result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: float = 0.01) -> None:
+def check(result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: float = 0.005) -> None:
     """What holds for every finished experiment."""
     assert keys <= result.keys()
     assert (result["status"], result["lossless"], result["images"]) == ("ok", True, 64)
@@ -98,7 +100,7 @@ def test_the_default_composition(tiny: list[str], tmp_path: Path) -> None:
     result = run(tiny, DEFAULT, run_dir)
     check(result, KEYS)
     assert all(result[speed] > 0 for speed in SPEEDS)
-    assert result["train_images"] == 320
+    assert result["train_images"] == 640
     assert result["parameters"].keys() == {"backbone", "quantizer", "prior", "coder"}
     assert result["parameters"]["coder"] == 12  # METHOD 2.3: three taps and a bias for each colour
     (sibling,) = result["siblings"]
@@ -123,7 +125,7 @@ def test_the_default_composition(tiny: list[str], tmp_path: Path) -> None:
     assert len(column(run_dir, "val/bpd_estimated")) == 10
     assert column(run_dir, "test/bpd") == [result["bpd"]]
 
-    again = main(compose(tiny), run_dir)
+    again = main(compose([*tiny, "trainer.train_images=640"]), run_dir)
     assert again == pytest.approx(result["bpd"], abs=1e-12)  # coded again, not trained again
     facts = run_files.training_facts(run_dir)
     assert facts == {key: value for key, value in result.items() if key.startswith("train_")}
