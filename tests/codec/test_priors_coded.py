@@ -7,41 +7,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from little_training import trained
 
 from fsar_lab.bundle import validation_figures
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.prior import PriorTables
-from fsar_lab.config.compose import compose
 from fsar_lab.data.fake import smooth_images
 from fsar_lab.export import export
 from fsar_lab.exporting.estimates import estimated_bits, float_bits
-from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.reduced import reduced
 from fsar_lab.tables import latents, prior_tables
 
-STEPS = 25
-SIZES = ["backbone.width=8", "quantizer.groups=4", "quantizer.dim=2", "quantizer.codebook_size=16"]
+SIZES = ["quantizer.groups=4", "quantizer.dim=2", "quantizer.codebook_size=16"]
 # More contexts than the limit, so that classes are made; the others are enumerated.
 CLASSES = ("fsar_o3s", "fsar_clt", "fsar_c2lt")
 REPRESENTATIVES = ("code_freq", "fsar_cl", "fsar_o3s")
 PRIORS = ("code_freq", "fsar_o2s", "fsar_l2", "fsar_c", "fsar_c2", "fsar_cl", *CLASSES)
 
 
-def trained(prior: str, *overrides: str) -> Compressor:
-    torch.manual_seed(0)
-    config = compose(["dataset=fake", "coder=gaussian", *SIZES, f"prior={prior}", *overrides])
-    model = build_compressor(config)
-    x = smooth_images(16, 16, seed=1)
-    model.initialise(x)
-    optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
-    for step in range(STEPS):
-        model.on_step(step, STEPS)
-        optimizer.zero_grad()
-        model(x).loss.backward()
-        optimizer.step()
-    return model.eval()
+def with_prior(prior: str, *overrides: str) -> Compressor:
+    return trained(*SIZES, f"prior={prior}", *overrides)
 
 
 def images(count: int, seed: int) -> np.ndarray:
@@ -69,7 +56,7 @@ def test_codes_losslessly_at_the_estimated_rate(
     monkeypatch.setattr(prior_tables, "MAX_ENUMERATED", 4 * 17**2 * 16)
     monkeypatch.setattr(prior_tables, "COARSE_COUNTS", 2000 * 16)
     monkeypatch.setattr(latents, "MAX_CONTEXTS", 8000)
-    model = trained(name)
+    model = with_prior(name)
     exported = export(model, smooth_images(64, 16, seed=1), {})
     assert isinstance(exported.prior, PriorTables)
     assert (exported.prior.classes is not None) == (name in CLASSES)
@@ -86,7 +73,7 @@ def test_codes_losslessly_at_the_estimated_rate(
 @pytest.mark.parametrize("quantizer", ["v2dvq", "vqvae", "sqvae"])
 def test_dropped_codes_are_not_in_the_codec(quantizer: str) -> None:
     """METHOD 5 and 9.1-2: the codec's choice is the evaluated one, among the kept codes alone."""
-    model = trained("fsar_o2s_catreduce15", f"quantizer={quantizer}")
+    model = with_prior("fsar_o2s_catreduce15", f"quantizer={quantizer}")
     with torch.no_grad():
         model.prior.theta[::3] = -5.0
         model.prior.theta[1::3] += torch.linspace(-0.5, 0.5, 5)  # the weights differ, not only the mask
@@ -108,7 +95,7 @@ def test_dropped_codes_are_not_in_the_codec(quantizer: str) -> None:
 
 
 def test_a_reduced_model_is_the_same_model() -> None:
-    model = trained("fsar_o2s_catreduce15")
+    model = with_prior("fsar_o2s_catreduce15")
     with torch.no_grad():
         model.prior.theta[::3] = -5.0
     small, x = reduced(model), smooth_images(8, 16, seed=2)
@@ -123,7 +110,7 @@ def test_a_reduced_model_is_the_same_model() -> None:
 
 
 def test_two_codes_are_left_at_least() -> None:
-    model = trained("fsar_o2s_catreduce15")
+    model = with_prior("fsar_o2s_catreduce15")
     with torch.no_grad():
         model.prior.theta.fill_(-9.0)
         model.prior.theta[3], model.prior.theta[7] = 5.0, 0.0

@@ -5,37 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from little_training import trained
 
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.config import options
-from fsar_lab.config.compose import compose
 from fsar_lab.data.fake import smooth_images
 from fsar_lab.export import export
 from fsar_lab.exporting.estimates import estimated_bits, float_bits
-from fsar_lab.models.build import build_compressor
-from fsar_lab.models.compressor import Compressor
 
-STEPS = 25
 ELSEWHERE = ("none", "gaussian", "mcquic")  # no latents; bits-back and several levels have tests of their own
 QUANTIZERS = [name for name in options.groups()["quantizer"] if name not in ELSEWHERE]
 REPRESENTATIVES = ("v2dvq", "soft_to_hard", "vqvae_ema", "entropy_bottleneck")
 OWN_DENSITY = {"entropy_bottleneck": ["prior=none", "quantizer.groups=8", "quantizer.codebook_size=16"]}
 VECTORS = ["prior=fsar_o1s", "quantizer.groups=2", "quantizer.dim=4", "quantizer.codebook_size=16"]
-
-
-def trained(*overrides: str) -> Compressor:
-    torch.manual_seed(0)
-    model = build_compressor(compose(["dataset=fake", "backbone.width=8", "coder=gaussian", *overrides]))
-    x = smooth_images(16, 16, seed=1)
-    model.initialise(x)
-    optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
-    for step in range(STEPS):
-        model.on_step(step, STEPS)
-        optimizer.zero_grad()
-        model(x).loss.backward()
-        optimizer.step()
-    return model.eval()
 
 
 @pytest.mark.parametrize(
