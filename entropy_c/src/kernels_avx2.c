@@ -15,6 +15,8 @@
 
 #include "kernels.inc"
 
+#include "causal.inc"
+
 const ec_kernels ec_kernels_avx2 = EC_KERNEL_SET("avx2", 0, FLOWS);
 
 #if defined(__clang__)

@@ -16,6 +16,8 @@
 
 #include "kernels.inc"
 
+#include "causal.inc"
+
 const ec_kernels ec_kernels_gather = EC_KERNEL_SET("avx2-gather", 0, FLOWS);
 
 #if defined(__clang__)

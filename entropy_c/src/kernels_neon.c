@@ -8,6 +8,8 @@
 
 #include "kernels.inc"
 
+#include "causal.inc"
+
 const ec_kernels ec_kernels_neon = EC_KERNEL_SET("neon", 0, FLOWS);
 
 #else
