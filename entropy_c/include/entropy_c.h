@@ -13,9 +13,10 @@
  * position to the first, and the calls themselves are made in the reverse order of decoding: to decode
  * latents and then pixels, encode the pixels and then the latents.
  *
- * MEMORY. Models (ec_tables, ec_fsar, ec_pixels, ec_context, ec_causal) are allocated by their create function and
- * released by their free function; nothing else holds memory. Encoders and decoders are plain structs owned
- * by the caller, as are all buffers; array sizes that a call needs are stated with it. There are no globals.
+ * MEMORY. Models (ec_tables, ec_fsar, ec_pixels, ec_context, ec_causal) are allocated by their create
+ * function and released by their free function; nothing else holds memory. Encoders and decoders are plain
+ * structs owned by the caller, as are all buffers; array sizes that a call needs are stated with it. There
+ * are no globals.
  *
  * THREADS. A model never changes once created: any number of threads may use it. An encoder or decoder
  * belongs to one thread at a time. Groups are independent of each other.
@@ -195,7 +196,7 @@ typedef struct ec_causal ec_causal;
 
 #define EC_CAUSAL_BLOCKS       8
 #define EC_CAUSAL_MIXTURES     6
-#define EC_CAUSAL_QUADS        320  /* most groups of four inputs of a matrix */
+#define EC_CAUSAL_QUADS        320 /* most groups of four inputs of a matrix */
 #define EC_CAUSAL_SCALES       128
 #define EC_CAUSAL_STEPS        768  /* of the logistic function, 1/32 wide, from -12 to 12 */
 #define EC_CAUSAL_EXPONENTIALS 704  /* e^0, e^(-1/64), ..., e^(-11) */
@@ -225,33 +226,34 @@ typedef struct ec_causal_shape {
  *              128)), w_k = (t_k r) >> 15 for k > 0, w_0 = 2^15 - the others
  *   C(j)     = j + ((sum_k w_k S((16 j - 8 - mean_k) * inverse[clamp(s_k, 0, 127)])) >> 15), 0 < j < 256;
  *              C(0) = 0, C(256) = 2^16
- *   S(z)     with i = clamp(z + 384 * 2^11, 0, 768 * 2^11 - 1): sigmoid[i >> 11] + (((sigmoid[(i >> 11) + 1] -
- *              sigmoid[i >> 11]) * (i mod 2^11)) >> 11)
- * The window is in raster order, and so are a block's five places. `weights` holds the matrices one behind the
- * other, [outputs][inputs]: first [width][window][4]; for every block inner [inner][places][width] and outer
- * [width][inner]; neck [3 hidden][width]; of each colour head [3 M][hidden]. bias and shift: of all their
- * outputs in that order. All is copied. Returns EC_ERR_ARGUMENT (the shape); EC_ERR_TABLE: a sum may leave 30
- * bits, a shift is above 24, an inverse outside 1 .. 2^18, sigmoid decreases or exceeds 65280 or rises by more
- * than 32767 at a step, an exponential exceeds 32768 or the first is another; EC_ERR_MEMORY. */
+ *   S(z)     with i = clamp(z + 384 * 2^11, 0, 768 * 2^11 - 1): sigmoid[i >> 11] + (((sigmoid[(i >> 11) + 1]
+ * - sigmoid[i >> 11]) * (i mod 2^11)) >> 11) The window is in raster order, and so are a block's five places.
+ * `weights` holds the matrices one behind the other, [outputs][inputs]: first [width][window][4]; for every
+ * block inner [inner][places][width] and outer [width][inner]; neck [3 hidden][width]; of each colour head [3
+ * M][hidden]. bias and shift: of all their outputs in that order. All is copied. Returns EC_ERR_ARGUMENT (the
+ * shape); EC_ERR_TABLE: a sum may leave 30 bits, a shift is above 24, an inverse outside 1 .. 2^18, sigmoid
+ * decreases or exceeds 65280 or rises by more than 32767 at a step, an exponential exceeds 32768 or the first
+ * is another; EC_ERR_MEMORY. */
 typedef struct ec_causal_parts {
     const int8_t *weights;
     const int32_t *bias;
     const uint8_t *shift;
-    const uint8_t *stream_shift;   /* [blocks + 1][width] */
-    const uint8_t *own_shift;      /* [3][hidden] */
-    const int16_t *linear;         /* [3][window][3], above -32640 and below 32640 */
-    const int32_t *linear_bias;    /* [3] */
-    const int16_t *colour;         /* [3][hidden][2] */
-    const int16_t *couple;         /* [3][2] */
-    const int32_t *inverse;        /* [EC_CAUSAL_SCALES] */
-    const uint16_t *sigmoid;       /* [EC_CAUSAL_STEPS + 1] */
-    const uint16_t *exponentials;  /* [EC_CAUSAL_EXPONENTIALS] */
+    const uint8_t *stream_shift;  /* [blocks + 1][width] */
+    const uint8_t *own_shift;     /* [3][hidden] */
+    const int16_t *linear;        /* [3][window][3], above -32640 and below 32640 */
+    const int32_t *linear_bias;   /* [3] */
+    const int16_t *colour;        /* [3][hidden][2] */
+    const int16_t *couple;        /* [3][2] */
+    const int32_t *inverse;       /* [EC_CAUSAL_SCALES] */
+    const uint16_t *sigmoid;      /* [EC_CAUSAL_STEPS + 1] */
+    const uint16_t *exponentials; /* [EC_CAUSAL_EXPONENTIALS] */
 } ec_causal_parts;
 
 int ec_causal_create(const ec_causal_shape *shape, const ec_causal_parts *parts, ec_causal **out);
 void ec_causal_free(ec_causal *model);
 size_t ec_causal_bytes(const ec_causal *model);
-/* Bytes of scratch (4-byte aligned) that coding images of height x width, each at most 2^15, needs; else 0. */
+/* Bytes of scratch (4-byte aligned) that coding images of height x width, each at most 2^15, needs; else 0.
+ */
 size_t ec_causal_scratch(const ec_causal *model, uint32_t height, uint32_t width);
 
 /* ---- Encoding ---- */

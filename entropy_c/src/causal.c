@@ -275,14 +275,16 @@ static void read_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, ui
     uint32_t *row = row_of(m, w, y);
     const size_t image = (size_t)w->height * w->width * COLOURS;
     for (uint32_t lane = 0; lane < EC_LANES; lane++) {
-        const uint8_t *from = images + (lane < lanes ? lane : lanes - 1) * image + (size_t)y * w->width * COLOURS;
+        const uint8_t *from =
+            images + (lane < lanes ? lane : lanes - 1) * image + (size_t)y * w->width * COLOURS;
         for (uint32_t x = 0; x < w->width; x++, from += COLOURS)
             row[(size_t)x * EC_LANES + lane] =
                 EC_CAUSAL_INSIDE | from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16;
     }
 }
 
-static void write_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes, uint8_t *images) {
+static void write_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
+                      uint8_t *images) {
     const uint32_t *row = row_of(m, w, y);
     const size_t image = (size_t)w->height * w->width * COLOURS;
     for (uint32_t lane = 0; lane < lanes; lane++) {

@@ -48,13 +48,14 @@ struct ec_causal {
 /* Where a group's network works; all of it is in the caller's scratch. */
 typedef struct ec_causal_work {
     uint32_t height, width;
-    uint32_t *pixels;                    /* [r + 1][width + 2 r][EC_LANES], a ring of rows */
-    uint32_t *streams[EC_CAUSAL_BLOCKS]; /* [2][width + 2][quads][EC_LANES], rings of what spatial blocks see */
-    int32_t *stream;                     /* [width][EC_LANES] */
-    uint32_t *quads;                     /* [widest / 4][EC_LANES] */
-    int32_t *own;                        /* [3 * hidden][EC_LANES] */
-    int32_t *out;                        /* [outputs of a head or of the linear prediction][EC_LANES] */
-    uint32_t *intervals;                 /* encoding: [samples][EC_LANES], start | count << 16 */
+    uint32_t *pixels; /* [r + 1][width + 2 r][EC_LANES], a ring of rows */
+    uint32_t
+        *streams[EC_CAUSAL_BLOCKS]; /* [2][width + 2][quads][EC_LANES], rings of what spatial blocks see */
+    int32_t *stream;                /* [width][EC_LANES] */
+    uint32_t *quads;                /* [widest / 4][EC_LANES] */
+    int32_t *own;                   /* [3 * hidden][EC_LANES] */
+    int32_t *out;                   /* [outputs of a head or of the linear prediction][EC_LANES] */
+    uint32_t *intervals;            /* encoding: [samples][EC_LANES], start | count << 16 */
 } ec_causal_work;
 
 #endif

@@ -1,5 +1,5 @@
-/* Causal networks: every sample's whole distribution by the documented rule, on every instruction set; memory,
- * damage, refusals. */
+/* Causal networks: every sample's whole distribution by the documented rule, on every instruction set;
+ * memory, damage, refusals. */
 #include "common.h"
 
 #define MOST_WEIGHTS 20000
@@ -22,8 +22,9 @@ typedef struct model_t {
 } model_t;
 
 static void random_model(model_t *m) {
-    m->s = (ec_causal_shape){1 + below(3),       4 * (1 + below(4)), below(3), 4 * (1 + below(4)), below(2),
-                             4 * (1 + below(2)), 1 + below(EC_CAUSAL_MIXTURES)};
+    m->s = (ec_causal_shape){
+        1 + below(3),       4 * (1 + below(4)),           below(3), 4 * (1 + below(4)), below(2),
+        4 * (1 + below(2)), 1 + below(EC_CAUSAL_MIXTURES)};
     for (size_t i = 0; i < MOST_WEIGHTS; i++) m->weights[i] = (int8_t)between(-30, 30);
     for (size_t i = 0; i < MOST_OUTPUTS; i++) m->bias[i] = between(-3000, 9000);
     for (size_t i = 0; i < MOST_OUTPUTS; i++) m->shift[i] = (uint8_t)between(3, 7);
@@ -33,16 +34,18 @@ static void random_model(model_t *m) {
     for (size_t i = 0; i < 3; i++) m->linear_bias[i] = between(-500000, 1000000);
     for (size_t i = 0; i < sizeof m->colour / 2; i++) m->colour[i] = (int16_t)between(-9000, 9000);
     for (size_t i = 0; i < sizeof m->couple / 2; i++) m->couple[i] = (int16_t)between(-16000, 16000);
-    for (size_t i = 0; i < EC_CAUSAL_SCALES; i++) m->inverse[i] = 1 + between(0, 40000) * (int32_t)(128 - i) / 128;
-    for (int i = 0; i <= EC_CAUSAL_STEPS; i++) m->sigmoid[i] = (uint16_t)(i == 0 ? 0 : m->sigmoid[i - 1] + between(0, 85));
+    for (size_t i = 0; i < EC_CAUSAL_SCALES; i++)
+        m->inverse[i] = 1 + between(0, 40000) * (int32_t)(128 - i) / 128;
+    for (int i = 0; i <= EC_CAUSAL_STEPS; i++)
+        m->sigmoid[i] = (uint16_t)(i == 0 ? 0 : m->sigmoid[i - 1] + between(0, 85));
     m->exponentials[0] = 32768;
     for (size_t i = 1; i < EC_CAUSAL_EXPONENTIALS; i++) m->exponentials[i] = (uint16_t)between(0, 32768);
 }
 
 static int create(const model_t *m, ec_causal **out) {
-    const ec_causal_parts parts = {m->weights, m->bias,       m->shift,  m->stream_shift, m->own_shift,
-                                   m->linear,  m->linear_bias, m->colour, m->couple,       m->inverse,
-                                   m->sigmoid, m->exponentials};
+    const ec_causal_parts parts = {m->weights,   m->bias,    m->shift,       m->stream_shift,
+                                   m->own_shift, m->linear,  m->linear_bias, m->colour,
+                                   m->couple,    m->inverse, m->sigmoid,     m->exponentials};
     return ec_causal_create(&m->s, &parts, out);
 }
 
@@ -62,8 +65,8 @@ typedef struct place_t {
 } place_t;
 
 /* Results of the next matrix, as bytes or whole. */
-static void multiply(const model_t *m, place_t *at, uint32_t outputs, uint32_t inputs, const int64_t *in, int bytes,
-                     int64_t *out) {
+static void multiply(const model_t *m, place_t *at, uint32_t outputs, uint32_t inputs, const int64_t *in,
+                     int bytes, int64_t *out) {
     for (uint32_t o = 0; o < outputs; o++, at->output++) {
         int64_t sum = m->bias[at->output];
         for (uint32_t i = 0; i < inputs; i++) sum += m->weights[at->weight++] * in[i];
@@ -86,7 +89,7 @@ static int64_t pixel_at(const uint8_t *image, int y, int x, uint32_t width, int 
 
 /* All that the pixels before (y, x) say. Returns the heads' place. */
 static place_t look(const model_t *m, const uint8_t *image, int y, int x, uint32_t width, int64_t *own,
-                  int64_t *linear) {
+                    int64_t *linear) {
     static const int around[5][2] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 0}};
     const int r = (int)m->s.radius;
     int64_t window[24 * 4], h[16], u[16 * 5], v[16], more[16];
@@ -107,7 +110,8 @@ static place_t look(const model_t *m, const uint8_t *image, int y, int x, uint32
         multiply(m, &at, m->s.width, m->s.inner, v, 0, more);
         for (uint32_t i = 0; i < m->s.width; i++) h[i] += more[i];
     }
-    for (uint32_t i = 0; i < m->s.width; i++) u[i] = byte_of(h[i], m->stream_shift[m->s.blocks * m->s.width + i]);
+    for (uint32_t i = 0; i < m->s.width; i++)
+        u[i] = byte_of(h[i], m->stream_shift[m->s.blocks * m->s.width + i]);
     multiply(m, &at, 3 * m->s.hidden, m->s.width, u, 0, own);
     for (uint32_t c = 0; c < 3; c++) {
         int64_t sum = m->linear_bias[c];
@@ -137,7 +141,8 @@ static void distribution(const model_t *m, place_t *at, uint32_t c, const int64_
         hidden[i] = byte_of(moved, m->own_shift[c * m->s.hidden + i]);
     }
     multiply(m, at, 3 * count, m->s.hidden, hidden, 0, out);
-    const int64_t mean = linear[c] + shifted(m->couple[2 * c] * error[0] + m->couple[2 * c + 1] * error[1], 14);
+    const int64_t mean =
+        linear[c] + shifted(m->couple[2 * c] * error[0] + m->couple[2 * c + 1] * error[1], 14);
     int64_t most = out[0], total = 0, first = 32768;
     for (uint32_t k = 1; k < count; k++) most = out[k] > most ? out[k] : most;
     for (uint32_t k = 0; k < count; k++) {

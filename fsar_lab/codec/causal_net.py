@@ -14,6 +14,7 @@ from fsar_lab.codec.fields import Tensors, integer, tensor
 from fsar_lab.codec.integer_network import Layer, NetworkError
 from fsar_lab.codec.parts import Json, Pack, Parameters
 from fsar_lab.entropy import CausalShape
+from fsar_lab.errors import TableError
 
 LARGEST = 1 << 16  # no size of a network is larger: the rule itself is the entropy coder's
 
@@ -37,7 +38,7 @@ class CausalNetTables:
             raise NetworkError("pixels coded from pixels alone have no networks")
         try:
             self.make_coder()
-        except (ValueError, TypeError) as error:
+        except (TableError, ValueError, TypeError) as error:
             raise NetworkError(f"causal network: {error}") from error
 
     def put(self, tensors: dict[str, NDArray[Any]], pack: Pack) -> Json:

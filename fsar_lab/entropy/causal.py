@@ -87,7 +87,15 @@ class CausalModel:
         held = [require(name, arrays[name], dtype, size) for name, (dtype, size) in wanted.items()]
         sizes = ffi.new(
             "ec_causal_shape *",
-            [shape.radius, shape.width, shape.blocks, shape.inner, shape.spatial, shape.hidden, shape.mixtures],
+            [
+                shape.radius,
+                shape.width,
+                shape.blocks,
+                shape.inner,
+                shape.spatial,
+                shape.hidden,
+                shape.mixtures,
+            ],
         )
         pointers = [ffi.from_buffer(array) for array in held]
         kinds = [field.type for _, field in ffi.typeof("ec_causal_parts").fields]

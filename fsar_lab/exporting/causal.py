@@ -43,7 +43,13 @@ def causal_tables(net: CausalNet, calibration: Tensor) -> CausalNetTables:
     if not rounding.active:
         net.start_rounding(calibration)
     shape = CausalShape(
-        config.radius, config.width, config.blocks, config.inner, config.spatial, config.hidden, config.mixtures
+        config.radius,
+        config.width,
+        config.blocks,
+        config.inner,
+        config.spatial,
+        config.hidden,
+        config.mixtures,
     )
     matrices = _Matrices(net)
     first = matrices.window(net)
@@ -70,7 +76,9 @@ def causal_tables(net: CausalNet, calibration: Tensor) -> CausalNetTables:
         "stream_shift": _stack([STREAM_BITS - rounding.exponents(name) for name in streams], np.uint8),
         "own_shift": _stack([STREAM_BITS - rounding.exponents(f"own_{c}") for c in range(COLOURS)], np.uint8),
         "linear": linear,
-        "linear_bias": (int(GREY) * ((1 << LINEAR_BITS) - linear.sum((1, 2), dtype=np.int64))).astype(np.int32),
+        "linear_bias": (int(GREY) * ((1 << LINEAR_BITS) - linear.sum((1, 2), dtype=np.int64))).astype(
+            np.int32
+        ),
         "colour": _words(net.colour * (2.0**STREAM_BITS / NEAR / GREY_STEPS), COLOUR_BITS),
         "couple": _words(net.couple, COUPLE_BITS),
         **tables(),
@@ -93,9 +101,10 @@ class _Matrices:
         return weight[:, :, net.first.mask.bool()].transpose(1, 2).flatten(1)
 
     def add(
-        self, name: str, weight: Tensor, bias: Tensor, bits: Tensor | int, extra: Tensor | int = 0
+        self, name: str, weight: Tensor, bias: Tensor | None, bits: Tensor | int, extra: Tensor | int = 0
     ) -> None:
         """int64 weight [O, I] with its float bias [O]; the results have `bits` of fraction."""
+        assert bias is not None
         exponents = self.rounding.exponents(name)
         rounded = torch.floor(bias.detach().double() * torch.exp2(exponents.double()) + 0.5)
         self.weights.append(weight.flatten())
@@ -113,7 +122,7 @@ class _Matrices:
 
 def _pixel_sums(first: Tensor) -> Tensor:
     """Sums over a window's colours: what grey outside adds to each output, [width]."""
-    return first.unflatten(1, (-1, 4))[:, :, :COLOURS].sum((1, 2))
+    return first.view(len(first), -1, 4)[:, :, :COLOURS].sum((1, 2))
 
 
 def _inner(net: CausalNet, block: int) -> Tensor:
@@ -146,5 +155,3 @@ def tables() -> dict[str, NDArray[Any]]:
         "sigmoid": np.rint(HIGH / (1 + np.exp(-z))).astype(np.uint16),
         "exponentials": exponentials.astype(np.uint16),
     }
-
-

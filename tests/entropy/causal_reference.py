@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,9 @@ def random_arrays(rng: np.random.Generator, shape: entropy.CausalShape) -> Array
     arrays: Arrays = {
         "inverse": np.maximum(1, 49000 * 0.94 ** np.arange(entropy.causal.SCALES)).astype(np.int32),
         "sigmoid": np.rint(65280 / (1 + np.exp(-z))).astype(np.uint16),
-        "exponentials": np.rint(32768 * np.exp(-np.arange(entropy.causal.EXPONENTIALS) / 64)).astype(np.uint16),
+        "exponentials": np.rint(32768 * np.exp(-np.arange(entropy.causal.EXPONENTIALS) / 64)).astype(
+            np.uint16
+        ),
     }
     ranges = {
         "weights": (-30, 31),
@@ -110,7 +113,9 @@ class Reference:
         a, k = self.arrays, self.shape.mixtures
         errors = [16 * x - int(linear[b]) for b, x in enumerate(before)]
         near = [min(max(e, -2048), 2047) for e in errors]
-        shove = sum((a["colour"][colour, :, b] * e for b, e in enumerate(near)), np.zeros(self.shape.hidden, np.int64))
+        shove = sum(
+            (a["colour"][colour, :, b] * e for b, e in enumerate(near)), np.zeros(self.shape.hidden, np.int64)
+        )
         hidden = byte(own[colour] + shifted(shove, 12), a["own_shift"][colour])
         out = shifted(*self.result(f"head.{colour}", hidden))
         pull = sum(int(a["couple"][colour, b]) * e for b, e in enumerate(errors))
@@ -135,6 +140,6 @@ class Reference:
             for x, pixel in enumerate(row):
                 for c, sample in enumerate(pixel):
                     table = self.cumulative(c, own[y, x], linear[y, x], pixel[:c])
-                    assert all(b > a for a, b in zip(table, table[1:], strict=False))
+                    assert all(b > a for a, b in itertools.pairwise(table))
                     pairs.append((table[sample], table[sample + 1] - table[sample]))
         return pairs

@@ -11,7 +11,6 @@ Coded: by the integers that `exporting.causal` makes of it, entropy_c.h, "Causal
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -84,7 +83,9 @@ class CausalNet(nn.Module):
         super().__init__()
         self.config = config
         k, hidden = config.mixtures, config.hidden
-        self.first = MaskedConv(COLOURS + 1, config.width, config.radius, "A")  # a plane of ones shows the border
+        self.first = MaskedConv(
+            COLOURS + 1, config.width, config.radius, "A"
+        )  # a plane of ones shows the border
         self.body = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.neck = nn.Conv2d(config.width, COLOURS * hidden, 1)
         self.colour = nn.Parameter(torch.randn(COLOURS, hidden, 2) * 0.3)  # of the residuals before
