@@ -113,9 +113,6 @@ def speed_table(experiments: Sequence[Experiment]) -> TablePanel | None:
     ]
     if not sections:
         return None
-    titles = {
-        key: f"{key[0]} thread{'s' if key[0] > 1 else ''}, {key[1]:,} images a call" for key in sections
-    }
     about = next(
         result["coding_speed"]["about"]
         for experiment in experiments

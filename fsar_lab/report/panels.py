@@ -25,11 +25,47 @@ ONE_THREAD = (
     "MB = 10^6 bytes of uint8 samples, one thread, the largest number of images a call; learned codecs: wall "
     "clock, tables built beforehand; classical codecs: CPU seconds, a file for each image."
 )
-ESTIMATED = "Estimated: cross-entropy of the float model on validation images, not bytes."
-PERPLEXITY = "Equally likely codes that would carry as much, mean over codebooks, validation images."
-DEAD = "Codes of all codebooks together that no validation image chose."
 BPD = Axis("bits per 8-bit sample (bpd)", "bpd")
 SEEN = Axis("training images seen", "images")
+# Rate against ...: key, title, axis, its unit in that of the rows, note.
+RATES = (
+    ("speed", "decoding speed", Axis("decoding, MB/s", "decode_MBps", log=True), 1.0, ONE_THREAD),
+    (
+        "bundle",
+        "the size of the bundle",
+        Axis("bundle, kB", "codec_bytes", log=True),
+        1e-3,
+        "The bundle is the file that the decoder needs: the model and its tables.",
+    ),
+    (
+        "tables",
+        "tables in memory",
+        Axis("tables held, kB", "table_bytes", log=True),
+        1e-3,
+        "Tables as the decoder holds them in memory.",
+    ),
+)
+# Logged figures: key, title, axis, note.
+CURVES = (
+    (
+        "training",
+        "Training",
+        Axis("validation bpd, estimated", "val/bpd_estimated"),
+        "Estimated: cross-entropy of the float model on validation images, not bytes.",
+    ),
+    (
+        "perplexity",
+        "Codebook use",
+        Axis("perplexity of the codes", "val/perplexity"),
+        "Equally likely codes that would carry as much; mean over codebooks, validation images.",
+    ),
+    (
+        "dead-codes",
+        "Dead codes",
+        Axis("codes never chosen", "val/dead_codes"),
+        "Codes of all codebooks together that no validation image chose.",
+    ),
+)
 
 
 def build_panels(runs: Sequence[Run], baseline: str | None = None) -> list[Panel]:
@@ -44,69 +80,37 @@ def build_panels(runs: Sequence[Run], baseline: str | None = None) -> list[Panel
     """
     blocks, _ = blocks_of(runs, baseline)
     experiments = experiments_of(runs)
-    several = len(blocks) > 1
     panels: list[Panel | None] = []
     for number, block in enumerate(blocks):
-        suffix, where = (f"-{number}", f": {block.dataset}") if several else ("", "")
+        suffix, where = (f"-{number}", f": {block.dataset}") if len(blocks) > 1 else ("", "")
+        panels.append(results_table(block, f"results{suffix}", baseline))
         panels += [
-            results_table(block, f"results{suffix}", baseline),
-            rate_against(
-                block,
-                f"rate-speed{suffix}",
-                f"Rate against decoding speed{where}",
-                Axis("decoding, MB/s", "decode_MBps", log=True),
-                1.0,
-                ONE_THREAD,
-            ),
-            rate_against(
-                block,
-                f"rate-bundle{suffix}",
-                f"Rate against the size of the bundle{where}",
-                Axis("bundle, kB", "codec_bytes", log=True),
-                1e-3,
-                "The bundle is the file with the model and its tables that the decoder needs.",
-            ),
-            rate_against(
-                block,
-                f"rate-tables{suffix}",
-                f"Rate against tables in memory{where}",
-                Axis("tables held, kB", "table_bytes", log=True),
-                1e-3,
-                "Tables as the decoder holds them in memory.",
-            ),
-            bits_bars(block, f"bits{suffix}", f"Where the bits go{where}"),
-            time_bars(block, f"time{suffix}", f"Where decoding spends its time{where}"),
+            rate_against(block, f"rate-{key}{suffix}", f"Rate against {what}{where}", axis, unit, note)
+            for key, what, axis, unit, note in RATES
         ]
-    for number, (dataset, members) in enumerate(_by_dataset(experiments).items()):
-        suffix, where = (f"-{number}", f": {dataset}") if len(_by_dataset(experiments)) > 1 else ("", "")
+        panels.append(bits_bars(block, f"bits{suffix}", f"Where the bits go{where}"))
+        panels.append(time_bars(block, f"time{suffix}", f"Where decoding spends its time{where}"))
+    datasets = _by_dataset(experiments)
+    for number, (dataset, members) in enumerate(datasets.items()):
+        suffix, where = (f"-{number}", f": {dataset}") if len(datasets) > 1 else ("", "")
         panels += [
-            curves(members, f"{key}{suffix}", f"{title}{where}", Axis(label, metric), note)
-            for key, title, label, metric, note in (
-                ("training", "Training", "validation bpd, estimated", "val/bpd_estimated", ESTIMATED),
-                ("perplexity", "Codebook use", "perplexity of the codes", "val/perplexity", PERPLEXITY),
-                ("dead-codes", "Dead codes", "codes never chosen", "val/dead_codes", DEAD),
-            )
+            curves(members, f"{key}{suffix}", f"{title}{where}", axis, note)
+            for key, title, axis, note in CURVES
         ]
     panels += [losses_table(blocks), speed_table(experiments), pictures(experiments), runs_table(experiments)]
     return [panel for panel in panels if panel is not None]
 
 
-def rate_against(block: Block, key: str, title: str, x: Axis, scale: float, note: str) -> ScatterPanel | None:
+def rate_against(block: Block, key: str, title: str, x: Axis, unit: float, note: str) -> ScatterPanel | None:
     """bpd against one other figure; rows without it, and rows that were not trained, are left out."""
-    rows = [row for row in _comparable(block) if row[x.key]]
     points = [
-        Point(
-            label=row["experiment"],
-            x=scale * row[x.key],
-            y=row["bpd"],
-            classical=row["standing"] == CLASSICAL,
-            spread=row["bpd_std"],
-        )
-        for row in rows
+        Point(label, unit * row[x.key], row["bpd"], row["standing"] == CLASSICAL, row["bpd_std"])
+        for label, row in _comparable(block)
+        if row[x.key]
     ]
-    return (
-        ScatterPanel(key=key, title=title, note=note, x=x, y=BPD, points=points) if len(points) > 1 else None
-    )
+    if len(points) < 2:
+        return None
+    return ScatterPanel(key=key, title=title, note=note, x=x, y=BPD, points=points)
 
 
 def bits_bars(block: Block, key: str, title: str) -> BarsPanel | None:
@@ -160,7 +164,7 @@ def pictures(experiments: Sequence[Experiment]) -> ImagesPanel | None:
 
 
 def _comparable(block: Block) -> list[tuple[str, Row]]:
-    """The rows that were trained or need no training, with labels; of several budgets the label says which."""
+    """The rows that were trained or need no training, with labels that tell budgets apart."""
     budgets = sum(section.ranked for section in block.sections)
     rows = []
     for row in block.rows:
