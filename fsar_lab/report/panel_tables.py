@@ -32,7 +32,6 @@ def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
         Column("dec MB/s", "decode_MBps", speed),
         Column("bundle kB", "codec_bytes", _kilobytes),
         Column("tables kB", "table_bytes", _kilobytes),
-        Column("training images", "train_images", "{:,.0f}".format),
     )
     images = f"{block.images:,} test images" if block.images else "test images"
     measured = "bpd from bytes on disk, all headers included, decoded by another process and compared."
@@ -41,7 +40,8 @@ def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
     return TablePanel(
         key=key,
         title=f"{block.dataset}: {images}",
-        note=" ".join([measured, *block.notes]),
+        note=measured,
+        remarks=block.notes,
         columns=columns,
         sections=[(section.title, section.rows, section.ranked) for section in block.sections],
         console=(

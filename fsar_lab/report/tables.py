@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fsar_lab.report import rows as content
+from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import Column, Result
 
 
@@ -44,6 +45,23 @@ def print_result(result: Result, console: Console | None = None) -> None:
         console.print(f"[bold yellow]Note:[/] {escape(note)}", highlight=False)
 
 
+def print_panel(panel: TablePanel, console: Console) -> None:
+    """Prints a table of a report, section by section, with those columns that a terminal has room for."""
+    columns = [column for column in panel.columns if not panel.console or column.key in panel.console]
+    table = _empty(panel.title, columns)
+    for title, rows, ranked in panel.sections:
+        if title:
+            table.add_row(f"[dim]{escape(title)}[/]")
+        for number, cells in enumerate(content.lines(rows, columns), 1):
+            best = ranked and number == 1 and len(rows) > 1
+            table.add_row(
+                *map(escape, cells), style="bold" if best else None, end_section=number == len(rows)
+            )
+    console.print(table)
+    for remark in panel.remarks:
+        console.print(f"[bold yellow]Note:[/] {escape(remark)}", highlight=False)
+
+
 @contextmanager
 def saying(console: Console) -> Iterator[Callable[[str], None]]:
     """Gives a function to tell what is being done: a moving line on a terminal, plain lines elsewhere."""
@@ -61,6 +79,16 @@ def _table(
     rule_after: int,
 ) -> Table:
     # With a rule after some row, the first row is ours and stands out.
+    table = _empty(title, columns)
+    for number, cells in enumerate(content.lines(rows, columns), 1):
+        last = number == rule_after and number < len(rows)
+        table.add_row(
+            *map(escape, cells), style="bold" if rule_after and number == 1 else None, end_section=last
+        )
+    return table
+
+
+def _empty(title: str, columns: Sequence[Column]) -> Table:
     # Narrow enough for 80 columns; if it is narrower still, names wrap and figures stay whole.
     table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
@@ -70,9 +98,4 @@ def _table(
             table.add_column(column.heading, overflow="fold")
         else:
             table.add_column(column.heading, justify="right", no_wrap=True)
-    for number, cells in enumerate(content.lines(rows, columns), 1):
-        last = number == rule_after and number < len(rows)
-        table.add_row(
-            *map(escape, cells), style="bold" if rule_after and number == 1 else None, end_section=last
-        )
     return table
