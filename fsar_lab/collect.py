@@ -1,8 +1,8 @@
-"""Tables, plots and a page of all runs of a sweep: `python -m fsar_lab.collect FOLDER [FOLDER ...] [key=value ...]`.
+"""Tables, plots and a page of all runs of a sweep: `python -m fsar_lab.collect FOLDER [FOLDER ...]`.
 
-Reads what is there, also while the sweep runs: finished, running and failed runs. Runs that differ in their seed
-alone are one row (mean and standard deviation); what was coded from other images or trained on another number of
-images is shown apart, not ranked.
+Reads what is there, also while the sweep runs: finished, running and failed runs. Runs that differ in their
+seed alone are one row (mean and standard deviation); what was coded from other images, or trained on another
+number of them, is shown apart and not ranked.
 
   python -m fsar_lab.collect outputs/sweeps/ablation_quantizer
   python -m fsar_lab.collect outputs/sweeps/ablation_quantizer baseline=vqvae_c2
@@ -12,8 +12,8 @@ FOLDER         a sweep's folder, or that of a single run
 baseline=NAME  experiment, or classical codec, that differences are taken against, paired by seed
 out=FOLDER     where to; default: report/ in the first folder
 
-Writes report.html (opens offline), table.md, table.csv (one line each experiment, every figure, sizes in bytes),
-and plots as PNG and SVG. Needs `pip install 'fsar_lab[report]'`.
+Writes report.html (opens offline), table.md, table.csv (one line an experiment, every figure, sizes in bytes)
+and the plots as PNG and SVG. Needs `pip install 'fsar_lab[report]'`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> 
     from fsar_lab.report.panel_types import Chart, TablePanel
     from fsar_lab.report.panels import build_panels
     from fsar_lab.report.runs import read_runs
-    from fsar_lab.report.tables import print_panel, saying
-    from fsar_lab.run_texts import write_text
+    from fsar_lab.report.tables import print_panel, print_runs, saying
+    from fsar_lab.result_files import write_text
 
     console = Console(highlight=False)
     runs = [run for folder in folders for run in read_runs(folder)]
@@ -69,8 +69,9 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> 
         write_text(out / "table.md", f"# {title}\n\n{about}.\n\n{markdown}\n")
         write_text(out / "report.html", page(title, about, runs, panels))
     for panel in tables:
-        if panel.key not in ("losses", "speed"):
+        if panel.key.startswith("results"):
             print_panel(panel, console)
+    print_runs(runs, console)
     console.print(f"page:   {out}/report.html\ntables: {out}/table.md, table.csv\nplots:  {out}/plots")
 
 

@@ -40,7 +40,7 @@ def page(title: str, about: str, runs: Sequence[Run], panels: Sequence[Panel]) -
     Raises:
         FsarError: matplotlib is not installed.
     """
-    states = Counter(run.status for run in runs)
+    states: Counter[str] = Counter(run.status for run in runs)
     chips = "".join(
         f'<li data-state="{state}">{states[state]} {word}</li>'
         for state, word in STATES.items()
@@ -48,9 +48,7 @@ def page(title: str, about: str, runs: Sequence[Run], panels: Sequence[Panel]) -
     )
     links = "".join(f'<a href="#{panel.key}">{escape(panel.title)}</a>' for panel in _milestones(panels))
     content = "".join(
-        f'<div class="charts">{"".join(map(_section, group))}</div>'
-        if charts
-        else "".join(map(_section, group))
+        f'<div class="{"charts" if charts else "panels"}">{"".join(map(_section, group))}</div>'
         for charts, group in groupby(panels, key=lambda panel: isinstance(panel, Chart))
     )
     return f"""<!doctype html>
@@ -127,28 +125,22 @@ def _table(panel: TablePanel) -> str:
     )
     bodies = []
     for title, rows, ranked in panel.sections:
-        span = (
-            f'<tr><th colspan="{len(panel.columns)}" scope="rowgroup"><span>{escape(title)}</span></th></tr>'
-        )
-        lines = [
-            f"<tr{' class=best' if ranked and not number else ''}>"
-            f"{''.join(_cell(column, row) for column in panel.columns)}</tr>"
-            for number, row in enumerate(rows)
-        ]
-        bodies.append(f"<tbody>{f'<tr>{name}</tr>' if title else ''}{''.join(lines)}</tbody>")
+        name = f'<th colspan="{len(panel.columns)}" scope="rowgroup"><span>{escape(title)}</span></th>'
+        lines = [f"<tr>{name}</tr>"] if title else []
+        for number, row in enumerate(rows):
+            best = ' class="best"' if ranked and number == 0 and len(rows) > 1 else ""
+            lines.append(f"<tr{best}>{''.join(_cell(column, row) for column in panel.columns)}</tr>")
+        bodies.append(f"<tbody>{''.join(lines)}</tbody>")
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>{"".join(bodies)}</table></div>'
 
 
 def _cell(column: Column, row: Row) -> str:
     value, text = row.get(column.key), column.cell(row)
-    names = [
-        *(["left"] if column.left else []),
-        *(["long"] if len(text) > LONG and column.key == "error" else []),
-    ]
-    attributes = f' class="{" ".join(names)}"' if names else ""
+    kinds = {"left": column.left, "long": len(text) > LONG and column.key == "error"}
+    names = " ".join(name for name, applies in kinds.items() if applies)
+    attributes = f' class="{names}"' if names else ""
     attributes += f' data-value="{escape(str(value))}"' if value is not None else ""
-    state = column.key == "status"
-    return f"<td{attributes}>{_state(value) if state else escape(text)}</td>"
+    return f"<td{attributes}>{_state(value) if column.key == 'status' else escape(text)}</td>"
 
 
 def _state(value: Any) -> str:

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fsar_lab.errors import FsarError
 from fsar_lab.report.panel_types import BarsPanel, Chart, LinesPanel, ScatterPanel
@@ -20,10 +20,11 @@ INK, MUTED, GRID = "#1f2328", "#6a737d", "#e1e4e8"
 SERIES = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid"} | {c: f"series-{i}" for i, c in enumerate(SERIES)}
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
+Alignment = Literal["left", "center", "right"]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 WIDE, NARROW = 560, 350  # CSS pixels
 _LEGEND_LINE, _BAR = 17, 38
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.edgecolor": MUTED,
@@ -42,6 +43,8 @@ _STYLE = {
     "ytick.labelcolor": INK,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
+    "figure.constrained_layout.w_pad": 0.06,  # inches
+    "figure.constrained_layout.h_pad": 0.06,
     "legend.frameon": False,
     "legend.fontsize": 8,
     "svg.fonttype": "none",  # text stays text
@@ -85,10 +88,9 @@ def _render(panel: Chart, width: int, kind: str, title: bool) -> bytes:
         from matplotlib.figure import Figure
     except ImportError:
         raise FsarError("plots need matplotlib -> pip install 'fsar_lab[report]'") from None
-    style = _STYLE | {"svg.hashsalt": panel.key}  # the same chart, the same file
+    style: Any = _STYLE | {"svg.hashsalt": panel.key}  # the same chart, the same file
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(width / 96, _height(panel, width) / 96), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # inches
         axes = figure.add_subplot()
         if isinstance(panel, ScatterPanel):
             _scatter(panel, axes)
@@ -176,9 +178,9 @@ def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
         text.set_position(({"left": 7, "right": -7, "center": 0}[best[0]] / size, best[1] / size))
 
 
-def _places(x: float, y: float, width: float, height: float) -> list[tuple[str, float, Box]]:
+def _places(x: float, y: float, width: float, height: float) -> list[tuple[Alignment, float, Box]]:
     """Where a name may stand, from its point: alignment, lift, box; beside it, above, below, further off."""
-    places: list[tuple[str, float, Box]] = []
+    places: list[tuple[Alignment, float, Box]] = []
     for step in (0, 0.9, -0.9, 1.8, -1.8, 2.7, -2.7):
         lift = step * height
         low, high = y + lift - height / 2, y + lift + height / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from rich.table import Table
 from fsar_lab.report import rows as content
 from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import Column, Result
+from fsar_lab.report.runs import Run
 
 
 def comparison_table(result: Result) -> Table:
@@ -48,18 +50,22 @@ def print_result(result: Result, console: Console | None = None) -> None:
 def print_panel(panel: TablePanel, console: Console) -> None:
     """Prints a table of a report, section by section, with those columns that a terminal has room for."""
     columns = [column for column in panel.columns if not panel.console or column.key in panel.console]
-    table = _empty(panel.title, columns)
+    console.rule(f"[bold]{escape(panel.title)}", align="left")
     for title, rows, ranked in panel.sections:
-        if title:
-            table.add_row(f"[dim]{escape(title)}[/]")
-        for number, cells in enumerate(content.lines(rows, columns), 1):
-            best = ranked and number == 1 and len(rows) > 1
-            table.add_row(
-                *map(escape, cells), style="bold" if best else None, end_section=number == len(rows)
-            )
-    console.print(table)
+        console.print(_table(title, rows, columns, rule_after=0, best=ranked and len(rows) > 1))
     for remark in panel.remarks:
         console.print(f"[bold yellow]Note:[/] {escape(remark)}", highlight=False)
+
+
+def print_runs(runs: Sequence[Run], console: Console) -> None:
+    """Prints how many runs have come to an end, and what there is to say about the others."""
+    console.print(", ".join(f"{n} {state}" for state, n in Counter(run.status for run in runs).items()))
+    for run in runs:
+        trained = "" if run.progress is None else f", {run.progress:.0%} of the training images seen"
+        if run.status != "ok":
+            error = f": {run.error}" if run.error else ""
+            said = f"{run.status}: {run.name}, seed {run.seed}{trained}, {run.path}{error}"
+            console.print(f"  {escape(said)}", soft_wrap=True)
 
 
 @contextmanager
@@ -77,18 +83,9 @@ def _table(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[Column],
     rule_after: int,
+    best: bool = False,
 ) -> Table:
-    # With a rule after some row, the first row is ours and stands out.
-    table = _empty(title, columns)
-    for number, cells in enumerate(content.lines(rows, columns), 1):
-        last = number == rule_after and number < len(rows)
-        table.add_row(
-            *map(escape, cells), style="bold" if rule_after and number == 1 else None, end_section=last
-        )
-    return table
-
-
-def _empty(title: str, columns: Sequence[Column]) -> Table:
+    # With a rule after some row, the first row is ours and stands out; so does the best one.
     # Narrow enough for 80 columns; if it is narrower still, names wrap and figures stay whole.
     table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
@@ -98,4 +95,8 @@ def _empty(title: str, columns: Sequence[Column]) -> Table:
             table.add_column(column.heading, overflow="fold")
         else:
             table.add_column(column.heading, justify="right", no_wrap=True)
+    for number, cells in enumerate(content.lines(rows, columns), 1):
+        last = number == rule_after and number < len(rows)
+        style = "bold" if (rule_after or best) and number == 1 else None
+        table.add_row(*map(escape, cells), style=style, end_section=last)
     return table
