@@ -119,7 +119,7 @@ def _block(group: list[Experiment], codecs: list[Experiment], baseline: str | No
         sections.append(Section(title, rows, ranked=False))
     if unlearned:
         # A budget's baseline says nothing about another's; with one budget it is everybody's.
-        rivals = [e for e in group if e.standing == TRAINED] if len(sections) == 1 else []
+        rivals = [e for e in group if e.standing != FITTED] if len(sections) == 1 else []
         title = "nothing to train: classical codecs and fitted models"
         sections.append(Section(title, _rows(unlearned, [*rivals, *unlearned], baseline), ranked=False))
     first = group[0].results[next(iter(group[0].results))]

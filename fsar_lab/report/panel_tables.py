@@ -42,16 +42,7 @@ def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
         remarks=block.notes,
         columns=columns,
         sections=[(section.title, section.rows, section.ranked) for section in block.sections],
-        console=(
-            "experiment",
-            "n",
-            "bpd",
-            "difference",
-            "bpd_latents",
-            "bpd_pixels",
-            "encode_MBps",
-            "decode_MBps",
-        ),
+        console=CONSOLE,
     )
 
 

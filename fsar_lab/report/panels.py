@@ -22,7 +22,7 @@ from fsar_lab.report.rows import Row
 from fsar_lab.report.runs import Run
 
 ONE_THREAD = (
-    "MB = 10^6 bytes of uint8 samples, one thread, the largest number of images a call; learned codecs: wall "
+    "MB = 10⁶ bytes of uint8 samples, one thread, the largest number of images a call; learned codecs: wall "
     "clock, tables built beforehand; classical codecs: CPU seconds, a file for each image."
 )
 BPD = Axis("bits per 8-bit sample (bpd)", "bpd")

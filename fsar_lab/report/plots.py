@@ -143,13 +143,21 @@ def _scale(axes: Axes, panel: ScatterPanel | LinesPanel) -> None:
 
     axes.set_xlabel(panel.x.label)
     axes.set_ylabel(panel.y.label)
-    plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
     if panel.x.log:
         axes.set_xscale("log")
         low, high = axes.get_xlim()
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 60 * low else (1.0,)))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(plain)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+
+
+def _short(value: float) -> str:
+    """A tick's number: 20, 0.5, 200k, 1.5M."""
+    if value >= 1e6:
+        return f"{value / 1e6:g}M"
+    if value >= 1e4:
+        return f"{value / 1e3:g}k"
+    return f"{value:g}"
 
 
 def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
@@ -211,13 +219,13 @@ def _lines(panel: LinesPanel, axes: Axes, figure: Figure, width: int) -> None:
         handles.setdefault(line.label, handle)
     _scale(axes, panel)
     axes.set_xlim(left=0)
+    if not any(y for line in panel.lines for _, y in line.points):
+        axes.set_ylim(0, 1)
     figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=_columns(width))
 
 
 def _bars(panel: BarsPanel, axes: Axes, figure: Figure) -> None:
     """Names stand above their bars, so that long ones have room on a narrow page."""
-    from matplotlib.ticker import FuncFormatter
-
     totals = [sum(values) for _, values in panel.bars]
     for part, name in enumerate(panel.parts):
         widths = [values[part] for _, values in panel.bars]
@@ -227,12 +235,12 @@ def _bars(panel: BarsPanel, axes: Axes, figure: Figure) -> None:
         )
     for number, ((label, _), total) in enumerate(zip(panel.bars, totals, strict=True)):
         axes.text(0, number - 0.3, label, fontsize=7.5, va="bottom")
-        axes.text(total, number, f"  {total:.4g}", fontsize=7.5, va="center", color=MUTED)
+        end = axes.annotate(f"{total:.4g}", (total, number), (5, 0), textcoords="offset points", fontsize=7.5)
+        end.set(color=MUTED, verticalalignment="center")
     axes.set_ylim(len(totals) - 0.5, -0.9)
     axes.set_xlim(0, 1.12 * max(totals))
     axes.set_yticks([])
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(panel.x.label)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     figure.legend(loc="outside upper left", ncols=len(panel.parts))

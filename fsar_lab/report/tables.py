@@ -17,6 +17,8 @@ from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import Column, Result
 from fsar_lab.report.runs import Run
 
+LONGEST = 30  # characters of a name that leave room for figures on 80 columns
+
 
 def comparison_table(result: Result) -> Table:
     """Our codec, its siblings and the classical codecs, one line each."""
@@ -51,8 +53,12 @@ def print_panel(panel: TablePanel, console: Console) -> None:
     """Prints a table of a report, section by section, with those columns that a terminal has room for."""
     columns = [column for column in panel.columns if not panel.console or column.key in panel.console]
     console.rule(f"[bold]{escape(panel.title)}", align="left")
+    names = [columns[0].cell(row) for _, rows, _ in panel.sections for row in rows]
+    room = min(LONGEST, max(map(len, names), default=0))
     for title, rows, ranked in panel.sections:
-        console.print(_table(title, rows, columns, rule_after=0, best=ranked and len(rows) > 1))
+        table = _table(title, rows, columns, rule_after=0, best=ranked and len(rows) > 1)
+        table.columns[0].min_width = room  # so that the sections' columns stand below each other
+        console.print(table)
     for remark in panel.remarks:
         console.print(f"[bold yellow]Note:[/] {escape(remark)}", highlight=False)
 
