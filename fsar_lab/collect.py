@@ -62,8 +62,8 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> 
         (out / "plots").mkdir(exist_ok=True)
         for panel in panels:
             if isinstance(panel, Chart):
-                (out / "plots" / f"{panel.key}.png").write_bytes(plots.png(panel))
-                (out / "plots" / f"{panel.key}.svg").write_bytes(plots.svg(panel))
+                for ending, drawn in plots.files(panel).items():
+                    (out / "plots" / f"{panel.key}.{ending}").write_bytes(drawn)
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, KEYS)
         writer.writeheader()
