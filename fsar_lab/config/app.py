@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -28,6 +28,8 @@ Task = Callable[[TrainConfig, Path], float | None]
 _JOBS_CHECKED_AHEAD = 16
 _ASK_ONLY = ("help", "hydra_help", "info", "shell_completion", "experimental_rerun")
 _OWN_CONFIG = ("config_dir", "config_path", "config_name")
+# Groups whose options become tags of a run.
+TAGGED = ("backbone", "quantizer", "prior", "coder", "dataset", "experiment", "budget")
 
 
 def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
@@ -51,6 +53,7 @@ def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
         try:
             config = to_config(tree)
             validate(config)
+            label(config, HydraConfig.get())
             return task(config, Path(HydraConfig.get().runtime.output_dir))
         except FsarError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -58,6 +61,16 @@ def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
             _stop(error)
 
     hydra.main(version_base="1.3", config_path=str(config_dir), config_name="train")(job)()
+
+
+def label(config: TrainConfig, hydra_config: Any) -> None:
+    """Tell the loggers which options were picked (as tags) and which sweep a job belongs to (as group)."""
+    choices = hydra_config.runtime.choices
+    picked = [f"{group}={choices[group]}" for group in TAGGED if choices.get(group) not in (None, "none")]
+    settings = config.logger
+    settings.tags = list(dict.fromkeys([*settings.tags, *picked]))
+    if settings.group is None and hydra_config.mode == RunMode.MULTIRUN:
+        settings.group = Path(hydra_config.sweep.dir).name
 
 
 def run_on_finished(program: str, help_text: str | None, task: Callable[[Path, list[str]], object]) -> None:
