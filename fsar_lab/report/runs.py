@@ -2,6 +2,7 @@
 
 A run directory is read as `fsar_lab.run_files` and the loggers write it: `config.yaml`, `result.json`,
 `attempts.json`, `logs/version_*/metrics.csv`, `pictures/*.png`. Each may be missing, or be half a file.
+Where a model was trained on one machine and coded on another, the evaluation of its own test set counts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 import yaml
 
+from fsar_lab.config.build import plain_hash
 from fsar_lab.errors import FsarError
 
 Status = Literal["ok", "failed", "running", "waiting"]
@@ -81,7 +83,8 @@ def read_runs(folder: Path) -> list[Run]:
 
 def read_run(path: Path) -> Run:
     """The state of one run directory at this moment."""
-    config, result = _mapping(path / "config.yaml"), _mapping(path / "result.json")
+    config = _mapping(path / "config.yaml")
+    result = _mapping(path / "result.json") or _own_evaluation(path, config)
     attempts = [entry for entry in _list(path / "attempts.json") if isinstance(entry, dict)]
     curves = _curves(path, int(config.get("trainer", {}).get("batch_size", 1)))
     status, error = _status(config, result, attempts)
@@ -116,8 +119,15 @@ def _is_run(path: Path) -> bool:
     return _is_ours(config) or "config_hash" in result or bool(_list(path / "attempts.json"))
 
 
+def _own_evaluation(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `fsar_lab.evaluate` found on the run's own test set."""
+    if not _is_ours(config):
+        return {}
+    return _mapping(path / "evaluations" / f"{plain_hash(dict(config))}.json")
+
+
 def _is_ours(config: Mapping[str, Any]) -> bool:
-    return {"backbone", "prior", "coder", "trainer"} <= config.keys()
+    return {"backbone", "prior", "coder", "dataset", "trainer"} <= config.keys()
 
 
 def _status(
@@ -153,7 +163,8 @@ def _progress(config: Mapping[str, Any], curves: Mapping[str, Curve]) -> float |
     wanted = config.get("trainer", {}).get("train_images")
     if not wanted:
         return None
-    seen = max((curve[-1][0] for curve in curves.values() if curve), default=0.0)
+    logged = (curve[-1][0] for key, curve in curves.items() if key.startswith(("train/", "val/")))
+    seen = max(logged, default=0.0)
     return min(1.0, seen / float(wanted))
 
 
