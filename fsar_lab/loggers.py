@@ -1,4 +1,4 @@
-"""Where the figures of a run go: a CSV file in its directory, Weights & Biases and TensorBoard if switched on."""
+"""Where the figures of a run go: a CSV file in its directory, and W&B and TensorBoard if switched on."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
+from fsar_lab import wandb_run
 from fsar_lab.config.build import config_hash, to_plain
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import ConfigError
@@ -44,9 +45,7 @@ def build_loggers(config: TrainConfig, run_dir: Path) -> list[Logger]:
     if mode != "none":
         loggers.append(_wandb_logger(config, run_dir))
     if config.logger.tensorboard:  # one folder for all attempts: TensorBoard joins the curves of its files
-        loggers.append(
-            TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False)
-        )
+        loggers.append(TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False))
     return [*loggers, CSVLogger(run_dir, name="logs", flush_logs_every_n_steps=1)]
 
 
@@ -54,12 +53,10 @@ def build_loggers(config: TrainConfig, run_dir: Path) -> list[Logger]:
 def open_loggers(config: TrainConfig, run_dir: Path) -> Iterator[list[Logger]]:
     """`build_loggers` for the length of a `with` block; all are closed whatever happens inside.
 
-    A W&B run left open would be taken over silently by the next run in the same process (a sweep), so one
-    that is still open at the start is finished too. After an exception it ends with exit code 1 and its
-    summary says `error`.
+    See `wandb_run.finished` for the run of W&B, one for each job of a sweep.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    with _wandb_finished() if config.logger.mode != "none" else nullcontext():
+    with wandb_run.finished() if config.logger.mode != "none" else nullcontext():
         loggers = build_loggers(config, run_dir)
         try:
             yield loggers
@@ -69,32 +66,9 @@ def open_loggers(config: TrainConfig, run_dir: Path) -> Iterator[list[Logger]]:
                     logger.finalize("finished")
 
 
-@contextmanager
-def _wandb_finished() -> Iterator[None]:
-    import wandb
-
-    if wandb.run is not None:
-        wandb.finish()
-    exit_code = 1
-    try:
-        yield
-        exit_code = 0
-    except BaseException as error:
-        if wandb.run is not None:
-            wandb.run.summary["error"] = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        wandb.finish(exit_code=exit_code)
-
-
 def first_process() -> bool:
     """Whether this is the process of a training that writes and prints."""
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
-
-
-def wandb_logger(loggers: list[Logger]) -> WandbLogger | None:
-    """The W&B logger among a trainer's loggers, if there is one."""
-    return next((logger for logger in loggers if isinstance(logger, WandbLogger)), None)
 
 
 def log_picture(loggers: Iterable[Logger], key: str, picture: NDArray[np.uint8], step: int) -> None:
@@ -112,7 +86,7 @@ def log_histogram(loggers: Iterable[Logger], key: str, values: NDArray[np.float6
         if isinstance(logger, WandbLogger):
             import wandb
 
-            logger.log_metrics({key: wandb.Histogram(values.ravel())}, step=step)  # type: ignore[dict-item]
+            logger.log_metrics({key: wandb.Histogram(values.ravel().tolist())}, step=step)  # type: ignore[dict-item]
         elif isinstance(logger, TensorBoardLogger):
             logger.experiment.add_histogram(key, values, step)
 
@@ -148,26 +122,8 @@ def _start_wandb_run(config: TrainConfig, run_dir: Path) -> Any:
     Raises:
         ConfigError: W&B refuses, for want of a key or of a network.
     """
-    import wandb
-
-    settings = config.logger
-    online = settings.mode == "online"
-    try:
-        run = wandb.init(
-            project=settings.project,
-            entity=settings.entity,
-            name=config.name,
-            group=settings.group,
-            tags=list(settings.tags),
-            config=to_plain(config) | {"config_hash": config_hash(config)},
-            dir=run_dir,
-            mode="online" if online else "offline",
-            settings=wandb.Settings(silent=not online, console="off", disable_code=True),
-        )
-    except wandb.errors.Error as error:
-        reason = str(error).splitlines()[0]
-        remedy = "`wandb login`, or logger=wandb_offline, or logger=none"
-        raise ConfigError(f"logger.mode={settings.mode}: W&B did not start: {reason} -> {remedy}") from error
+    about = to_plain(config) | {"config_hash": config_hash(config)}
+    run = wandb_run.start(config.logger, run_dir, name=config.name, config=about)
     run.define_metric("trainer/global_step")  # the x-axis that Lightning's logger fills
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return run

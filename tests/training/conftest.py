@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -120,11 +121,16 @@ def warm_python(root: Path) -> Iterator[subprocess.Popen[str]]:
     assert process.returncode == 0
 
 
+def user_environment(root: Path, folder: Path) -> dict[str, str]:
+    """Environment of the command that users type; its runs go to folder/outputs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRA_", "PL_"))}
+    return kept | {"PYTHONPATH": str(root), "FSAR_OUTPUT": str(folder / "outputs"), "OMP_NUM_THREADS": "1"}
+
+
 @pytest.fixture
 def environment(root: Path, tmp_path: Path) -> dict[str, str]:
-    """Environment of the command that users type; its runs go to tmp_path/outputs."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRA_", "PL_"))}
-    return kept | {"PYTHONPATH": str(root), "FSAR_OUTPUT": str(tmp_path / "outputs"), "OMP_NUM_THREADS": "1"}
+    """The user's environment, with tmp_path as folder."""
+    return user_environment(root, tmp_path)
 
 
 @pytest.fixture
@@ -133,3 +139,32 @@ def train_command(
 ) -> Callable[[list[str]], Command]:
     """Starts `python -m fsar_lab.train` with the overrides given; one at a time."""
     return lambda overrides: Command(warm_python, overrides, environment, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def logged_sweep(
+    warm_python: subprocess.Popen[str], root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a sweep of two tiny jobs in one process, whose loggers are all switched on."""
+    folder = tmp_path_factory.mktemp("logged")
+    environment = user_environment(root, folder) | {"WANDB_DATA_DIR": str(folder / "wandb_data")}
+    there = importlib.util.find_spec("tensorboardX") is not None
+    overrides = [
+        "-m",
+        *(option for option in TINY if option not in ("logger=none", "callbacks=none")),
+        "prior=uniform,fsar_o1s",
+        "name=both",
+        "logger=wandb_offline",
+        f"logger.tensorboard={there}",
+        "logger.tags=[mine]",
+        "trainer.validate_every=0.5",
+        "callbacks.progress=false",
+        "callbacks.pictures.images=2",
+        "callbacks.coding.baselines=[png]",
+        "callbacks.coding_speed.batch_sizes=[8]",
+        "callbacks.coding_speed.repeats=1",
+    ]
+    command = Command(warm_python, overrides, environment, folder)
+    assert command.wait() == 0, command.stderr
+    assert "wandb:" not in command.stdout + command.stderr
+    return folder / "outputs" / "sweeps" / "both"

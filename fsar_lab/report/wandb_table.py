@@ -1,0 +1,69 @@
+"""Rows and panels of a report as what W&B draws. Needs wandb, imported only when something is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fsar_lab import wandb_run
+from fsar_lab.config.schema import LoggerConfig
+from fsar_lab.report.panels import BarsPanel, ImagesPanel, LinesPanel, Panel, ScatterPanel, TablePanel
+from fsar_lab.report.rows import Column
+
+JOB_TYPE = "collect"  # by which dashboards tell a report from a training
+PREFIX = "report"
+
+
+def log_report(panels: Sequence[Panel], folder: Path, settings: LoggerConfig) -> None:
+    """Log the panels of a sweep as one W&B run of job type `collect` in the sweep's group.
+
+    Args:
+        panels: As `build_panels` gives them; each becomes `report/<key>`.
+        folder: The sweep's folder; its name is the group unless `settings` name one, and the offline files go
+            to `folder/wandb`.
+        settings: Project, entity, group, and `offline` or `online`.
+
+    Raises:
+        ConfigError: W&B refuses, for want of a key or of a network.
+    """
+    group = settings.group or folder.resolve().name
+    named = LoggerConfig(settings.mode, settings.project, settings.entity, group, settings.tags)
+    with wandb_run.finished():
+        run = wandb_run.start(named, folder, name=f"{group} report", job_type=JOB_TYPE)
+        run.log({f"{PREFIX}/{panel.key}": drawn for panel in panels if (drawn := draw(panel)) is not None})
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Any:
+    """Rows as a wandb.Table: numbers stay numbers, what is missing stays empty."""
+    return _table([column.heading for column in columns], [[row.get(c.key) for c in columns] for row in rows])
+
+
+def draw(panel: Panel) -> Any:
+    """The panel as a W&B table, plot or list of pictures; None if there is nothing in it."""
+    import wandb
+
+    match panel:
+        case TablePanel(columns=columns, sections=sections) if sections:
+            return _table(
+                ["section", *(column.heading for column in columns)],
+                [[title, *(row.get(c.key) for c in columns)] for title, rows in sections for row in rows],
+            )
+        case ScatterPanel(x=x, y=y, points=points) if points:
+            headings = ["codec", x.label, y.label, "standard deviation", "kind"]
+            rows = [[p.label, p.x, p.y, p.y_std, p.kind] for p in points]
+            return wandb.plot.scatter(_table(headings, rows), x.label, y.label, panel.title)
+        case LinesPanel(x=x, lines=lines) if drawn := [line for line in lines if line.points]:
+            xs, ys = ([[point[side] for point in line.points] for line in drawn] for side in (0, 1))
+            return wandb.plot.line_series(xs, ys, [line.label for line in drawn], panel.title, x.label)
+        case BarsPanel(parts=parts, bars=bars) if bars:
+            return _table(["codec", *parts], [[label, *values] for label, values in bars])
+        case ImagesPanel(images=images) if images:
+            return [wandb.Image(str(path), caption=caption) for caption, path in images]
+    return None
+
+
+def _table(headings: Sequence[str], rows: list[list[Any]]) -> Any:
+    import wandb
+
+    return wandb.Table(columns=list(headings), data=rows)
