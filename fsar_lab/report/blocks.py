@@ -1,7 +1,7 @@
-"""From experiments to the rows of results tables: differences paired, and what cannot be compared kept apart.
+"""From experiments to the rows of results tables: differences paired, what cannot be compared kept apart.
 
-Rows are compared only within a `Block` (same data set, same test images) and there only within a `Section` (same
-number of training images); nothing else is ranked.
+Rows are compared only within a `Block` (same data set, same test images) and there only within a `Section`
+(same number of training images); nothing else is ranked.
 """
 
 from __future__ import annotations
@@ -58,8 +58,14 @@ class Block:
 
     dataset: str
     images: int | None
+    experiments: list[Experiment]
     sections: list[Section]
     notes: list[str]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all sections."""
+        return [row for section in self.sections for row in section.rows]
 
 
 def rows_of(runs: Sequence[Run], baseline: str | None = None) -> list[Row]:
@@ -69,7 +75,7 @@ def rows_of(runs: Sequence[Run], baseline: str | None = None) -> list[Row]:
         FsarError: no row is called `baseline`.
     """
     blocks, unfinished = blocks_of(runs, baseline)
-    return [row for block in blocks for section in block.sections for row in section.rows] + unfinished
+    return [row for block in blocks for row in block.rows] + unfinished
 
 
 def blocks_of(runs: Sequence[Run], baseline: str | None = None) -> tuple[list[Block], list[Row]]:
@@ -117,7 +123,7 @@ def _block(group: list[Experiment], codecs: list[Experiment], baseline: str | No
         title = "nothing to train: classical codecs and fitted models"
         sections.append(Section(title, _rows(unlearned, [*rivals, *unlearned], baseline), ranked=False))
     first = group[0].results[next(iter(group[0].results))]
-    return Block(group[0].dataset, first.get("images"), sections, _notes(group, sections))
+    return Block(group[0].dataset, first.get("images"), group, sections, _notes(group, sections))
 
 
 def _rows(experiments: list[Experiment], rivals: list[Experiment], baseline: str | None) -> list[Row]:

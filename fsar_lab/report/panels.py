@@ -1,96 +1,71 @@
-"""What a report shows, as plain data built once; page.py, plots.py, collect and the W&B side draw it."""
+"""From runs to the panels of a report; every renderer draws the same ones."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
-from fsar_lab.report.rows import Column, Row
+from fsar_lab.report.blocks import Block, blocks_of
+from fsar_lab.report.experiments import CLASSICAL, TRAINED, UNTRAINED, Experiment, experiments_of
+from fsar_lab.report.panel_tables import losses_table, results_table, runs_table, speed_rows, speed_table
+from fsar_lab.report.panel_types import (
+    Axis,
+    BarsPanel,
+    ImagesPanel,
+    Line,
+    LinesPanel,
+    Panel,
+    Point,
+    ScatterPanel,
+)
+from fsar_lab.report.rows import Row
 from fsar_lab.report.runs import Run
 
-Kind = Literal["ours", "classical"]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What is measured along an axis; `key` is the row's or the logged figure's."""
-
-    label: str
-    key: str
-    unit: str = ""
-    log: bool = False
-
-
-@dataclass(frozen=True)
-class Point:
-    """One point of a scatter plot, with its standard deviation where there are several seeds."""
-
-    label: str
-    x: float
-    y: float
-    kind: Kind = "ours"
-    y_std: float | None = None
-
-
-@dataclass(frozen=True)
-class Line:
-    """One curve: (x, y) points."""
-
-    label: str
-    points: Sequence[tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What every panel has: `key` is its anchor and file name, `note` what a reader must know."""
-
-    key: str
-    title: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class TablePanel(Panel):
-    """Sections of rows under one heading: (title of the section or "", its rows)."""
-
-    columns: Sequence[Column] = ()
-    sections: Sequence[tuple[str, Sequence[Row]]] = ()
-
-
-@dataclass(frozen=True)
-class ScatterPanel(Panel):
-    """Points over two measures."""
-
-    x: Axis = field(default=Axis("", ""))
-    y: Axis = field(default=Axis("", ""))
-    points: Sequence[Point] = ()
-
-
-@dataclass(frozen=True)
-class LinesPanel(Panel):
-    """Curves over training images; `y.key` is the key under which the loggers have them."""
-
-    x: Axis = field(default=Axis("", ""))
-    y: Axis = field(default=Axis("", ""))
-    lines: Sequence[Line] = ()
-
-
-@dataclass(frozen=True)
-class BarsPanel(Panel):
-    """Stacked horizontal bars: one for each (label, values), the parts in the order of `parts`."""
-
-    x: Axis = field(default=Axis("", ""))
-    parts: Sequence[str] = ()
-    bars: Sequence[tuple[str, Sequence[float]]] = ()
-
-
-@dataclass(frozen=True)
-class ImagesPanel(Panel):
-    """Pictures with captions."""
-
-    images: Sequence[tuple[str, Path]] = ()
+ONE_THREAD = (
+    "MB = 10^6 bytes of uint8 samples, one thread, the largest number of images a call; learned codecs: wall "
+    "clock, tables built beforehand; classical codecs: CPU seconds, a file for each image."
+)
+BPD = Axis("bits per 8-bit sample (bpd)", "bpd")
+SEEN = Axis("training images seen", "images")
+# Rate against ...: key, title, axis, its unit in that of the rows, note.
+RATES = (
+    ("speed", "decoding speed", Axis("decoding, MB/s", "decode_MBps", log=True), 1.0, ONE_THREAD),
+    (
+        "bundle",
+        "the size of the bundle",
+        Axis("bundle, kB", "codec_bytes", log=True),
+        1e-3,
+        "The bundle is the file that the decoder needs: the model and its tables.",
+    ),
+    (
+        "tables",
+        "tables in memory",
+        Axis("tables held, kB", "table_bytes", log=True),
+        1e-3,
+        "Tables as the decoder holds them in memory.",
+    ),
+)
+# Logged figures: key, title, axis, note.
+CURVES = (
+    (
+        "training",
+        "Training",
+        Axis("validation bpd, estimated", "val/bpd_estimated"),
+        "Estimated: cross-entropy of the float model on validation images, not bytes.",
+    ),
+    (
+        "perplexity",
+        "Codebook use",
+        Axis("perplexity of the codes", "val/perplexity"),
+        "Equally likely codes that would carry as much; mean over codebooks, validation images.",
+    ),
+    (
+        "dead-codes",
+        "Dead codes",
+        Axis("codes never chosen", "val/dead_codes"),
+        "Codes of all codebooks together that no validation image chose.",
+    ),
+)
 
 
 def build_panels(runs: Sequence[Run], baseline: str | None = None) -> list[Panel]:
@@ -98,6 +73,109 @@ def build_panels(runs: Sequence[Run], baseline: str | None = None) -> list[Panel
 
     Args:
         runs: as `read_runs` gives them, of one or several folders.
-        baseline: name of the experiment that differences are taken against.
+        baseline: name of the experiment (or classical codec) that differences are taken against.
+
+    Raises:
+        FsarError: there is no such experiment.
     """
-    raise NotImplementedError
+    blocks, _ = blocks_of(runs, baseline)
+    experiments = experiments_of(runs)
+    panels: list[Panel | None] = []
+    for number, block in enumerate(blocks):
+        suffix, where = (f"-{number}", f": {block.dataset}") if len(blocks) > 1 else ("", "")
+        panels.append(results_table(block, f"results{suffix}", baseline))
+        panels += [
+            rate_against(block, f"rate-{key}{suffix}", f"Rate against {what}{where}", axis, unit, note)
+            for key, what, axis, unit, note in RATES
+        ]
+        panels.append(bits_bars(block, f"bits{suffix}", f"Where the bits go{where}"))
+        panels.append(time_bars(block, f"time{suffix}", f"Where decoding spends its time{where}"))
+    datasets = _by_dataset(experiments)
+    for number, (dataset, members) in enumerate(datasets.items()):
+        suffix, where = (f"-{number}", f": {dataset}") if len(datasets) > 1 else ("", "")
+        panels += [
+            curves(members, f"{key}{suffix}", f"{title}{where}", axis, note)
+            for key, title, axis, note in CURVES
+        ]
+    panels += [losses_table(blocks), speed_table(experiments), pictures(experiments), runs_table(experiments)]
+    return [panel for panel in panels if panel is not None]
+
+
+def rate_against(block: Block, key: str, title: str, x: Axis, unit: float, note: str) -> ScatterPanel | None:
+    """bpd against one other figure; rows without it, and rows that were not trained, are left out."""
+    points = [
+        Point(label, unit * row[x.key], row["bpd"], row["standing"] == CLASSICAL, row["bpd_std"])
+        for label, row in _comparable(block)
+        if row[x.key]
+    ]
+    if len(points) < 2:
+        return None
+    return ScatterPanel(key=key, title=title, note=note, x=x, y=BPD, points=points)
+
+
+def bits_bars(block: Block, key: str, title: str) -> BarsPanel | None:
+    """Latents, pixels and overhead of every learned codec."""
+    parts = ("latents", "pixels", "overhead")
+    bars = [
+        (label, [row[f"bpd_{part}"] for part in parts])
+        for label, row in _comparable(block)
+        if row["bpd_pixels"] is not None
+    ]
+    return BarsPanel(key=key, title=title, x=BPD, parts=parts, bars=bars) if bars else None
+
+
+def time_bars(block: Block, key: str, title: str) -> BarsPanel | None:
+    """Milliseconds an image in the networks and in everything else."""
+    bars = []
+    for experiment in block.experiments:
+        rows = [row for row in speed_rows(experiment) if row["threads"] == 1]
+        if rows:
+            row = max(rows, key=lambda row: int(row["batch"]))
+            bars.append((experiment.label, [row["decode_network_ms"], row["decode_coder_ms"]]))
+    note = "One thread, the largest number of images a call; coder: entropy coder, checksums and container."
+    axis = Axis("decoding, ms an image", "decode_ms")
+    parts = ("networks", "coder")
+    return BarsPanel(key=key, title=title, note=note, x=axis, parts=parts, bars=bars) if bars else None
+
+
+def curves(experiments: Sequence[Experiment], key: str, title: str, y: Axis, note: str) -> LinesPanel | None:
+    """A logged figure of all runs, also of those that are still training."""
+    lines = [
+        Line(experiment.label, run.curves[y.key])
+        for experiment in experiments
+        for run in experiment.runs
+        if len(run.curves.get(y.key, ())) > 1
+    ]
+    return LinesPanel(key=key, title=title, note=note, x=SEEN, y=y, lines=lines) if lines else None
+
+
+def pictures(experiments: Sequence[Experiment]) -> ImagesPanel | None:
+    """The last contact sheet of the first run of every experiment."""
+    images = [
+        (experiment.label, run.pictures[-1])
+        for experiment in experiments
+        for run in [next((run for run in experiment.runs if run.pictures), None)]
+        if run is not None
+    ]
+    note = "Validation images and the bits that each pixel cost, estimated."
+    return (
+        ImagesPanel(key="images", title="Images and bit maps", note=note, images=images) if images else None
+    )
+
+
+def _comparable(block: Block) -> list[tuple[str, Row]]:
+    """The rows that were trained or need no training, with labels that tell budgets apart."""
+    budgets = sum(section.ranked for section in block.sections)
+    rows = []
+    for row in block.rows:
+        seen = f", {row['train_images']:,.0f} images" if budgets > 1 and row["standing"] == TRAINED else ""
+        if row["standing"] != UNTRAINED:
+            rows.append((row["experiment"] + seen, row))
+    return rows
+
+
+def _by_dataset(experiments: Sequence[Experiment]) -> dict[str, list[Experiment]]:
+    found: dict[str, list[Experiment]] = defaultdict(list)
+    for experiment in experiments:
+        found[experiment.dataset].append(experiment)
+    return found
