@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from fsar_lab import wandb_run
-from fsar_lab.config.build import config_hash, to_plain
+from fsar_lab.config.build import config_hash, plain_hash, to_plain
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import ConfigError
 
@@ -122,7 +122,9 @@ def _start_wandb_run(config: TrainConfig, run_dir: Path) -> Any:
     Raises:
         ConfigError: W&B refuses, for want of a key or of a network.
     """
-    about = to_plain(config) | {"config_hash": config_hash(config)}
+    plain = to_plain(config)
+    # By the second hash the seeds of an experiment are put together.
+    about = plain | {"config_hash": config_hash(config), "experiment_hash": plain_hash(plain | {"seed": 0})}
     run = wandb_run.start(config.logger, run_dir, name=config.name, config=about)
     run.define_metric("trainer/global_step")  # the x-axis that Lightning's logger fills
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)

@@ -83,12 +83,23 @@ def run_on_finished(program: str, help_text: str | None, task: Callable[[Path, l
         help_text: What --help shows.
         task: Called with the run directory and the other arguments.
     """
+    if not sys.argv[1:]:
+        print(help_text)
+        return
+    run_program(help_text, lambda arguments: task(*split_run(arguments, program)))
+
+
+def run_program(help_text: str | None, task: Callable[[list[str]], object]) -> None:
+    """A command line of its own kind: `task(arguments)`; with --help it prints `help_text`.
+
+    An FsarError ends the program with its message and exit code 2.
+    """
     arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
+    if {"-h", "--help"} & set(arguments):
         print(help_text)
         return
     try:
-        task(*split_run(arguments, program))
+        task(arguments)
     except FsarError as error:
         _stop(error)
 

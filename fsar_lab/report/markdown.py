@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsar_lab.report import rows as content
+from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import BASELINES, COMPARISON, PARTS, Column, Result
 
 _RUN = Column("run", "codec", left=True)
@@ -41,6 +42,14 @@ def parts_markdown(result: Result) -> str:
 def runs_markdown(results: Sequence[Result]) -> str:
     """Several runs side by side: sizes, parts and speeds, one line each, in the order given."""
     return _markdown([{**result, "codec": result.get("name", "fsar_lab")} for result in results], _RUNS)
+
+
+def panel_markdown(panel: TablePanel) -> str:
+    """A table of a report: title, a table for each section, note."""
+    parts = [f"### {panel.title}"]
+    for title, rows, _ in panel.sections:
+        parts += [*([f"**{title}**"] if title else []), _markdown(rows, panel.columns)]
+    return "\n\n".join([*parts, panel.note])
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:

@@ -8,7 +8,14 @@ from typing import Any
 
 from fsar_lab import wandb_run
 from fsar_lab.config.schema import LoggerConfig
-from fsar_lab.report.panels import BarsPanel, ImagesPanel, LinesPanel, Panel, ScatterPanel, TablePanel
+from fsar_lab.report.panel_types import (
+    BarsPanel,
+    ImagesPanel,
+    LinesPanel,
+    Panel,
+    ScatterPanel,
+    TablePanel,
+)
 from fsar_lab.report.rows import Column
 
 JOB_TYPE = "collect"  # by which dashboards tell a report from a training
@@ -47,11 +54,11 @@ def draw(panel: Panel) -> Any:
         case TablePanel(columns=columns, sections=sections) if sections:
             return _table(
                 ["section", *(column.heading for column in columns)],
-                [[title, *(row.get(c.key) for c in columns)] for title, rows in sections for row in rows],
+                [[title, *(row.get(c.key) for c in columns)] for title, rows, _ in sections for row in rows],
             )
         case ScatterPanel(x=x, y=y, points=points) if points:
-            headings = ["codec", x.label, y.label, "standard deviation", "kind"]
-            rows = [[p.label, p.x, p.y, p.y_std, p.kind] for p in points]
+            headings = ["codec", x.label, y.label, "standard deviation", "classical"]
+            rows = [[p.label, p.x, p.y, p.spread, p.classical] for p in points]
             return wandb.plot.scatter(_table(headings, rows), x.label, y.label, panel.title)
         case LinesPanel(x=x, lines=lines) if drawn := [line for line in lines if line.points]:
             xs, ys = ([[point[side] for point in line.points] for line in drawn] for side in (0, 1))
