@@ -16,14 +16,17 @@ from fsar_lab.config.schema import TrainConfig
 
 def main(config: TrainConfig, run_dir: Path) -> float:
     """Run one experiment in `run_dir`; returns the coded bits per dimension."""
-    from fsar_lab import run_files  # everything heavy only after the configuration was found good
+    from fsar_lab import result_files, run_files  # heavy: only after the configuration was found good
+    from fsar_lab.errors import InterruptedTrainingError
     from fsar_lab.loggers import first_process, open_loggers
 
+    hashed = config_hash(config)
     if first_process():
+        result_files.begin_attempt(run_dir, hashed)
         run_files.begin(run_dir, config)
     facts: dict[str, Any] = {
         "name": config.name,
-        "config_hash": config_hash(config),
+        "config_hash": hashed,
         "versions": run_files.versions(),
         "git": run_files.git_state(),
     }
@@ -32,9 +35,13 @@ def main(config: TrainConfig, run_dir: Path) -> float:
             result = experiment(config, run_dir, loggers, facts)
     except BaseException as error:
         if first_process():
-            failed = {"status": "failed", "error": f"{type(error).__name__}: {error}", **facts}
-            run_files.write_result(run_dir, failed)
+            reason = f"{type(error).__name__}: {error}"
+            run_files.write_result(run_dir, {"status": "failed", "error": reason, **facts})
+            on_request = isinstance(error, InterruptedTrainingError | KeyboardInterrupt)
+            result_files.end_attempt(run_dir, "interrupted" if on_request else "failed", reason)
         raise
+    if first_process():
+        result_files.end_attempt(run_dir, "ok")
     return float(result.get("bpd", "nan"))
 
 

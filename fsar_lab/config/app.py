@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +9,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from rich.console import Console
 
+from fsar_lab import sweep
 from fsar_lab.config import mistakes, resolvers, store
-from fsar_lab.config.compose import compose, to_config
+from fsar_lab.config.build import config_hash
+from fsar_lab.config.compose import compose, compose_job, compose_tree, to_config
 from fsar_lab.config.options import CONFIG_DIR
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.config.validate import validate
@@ -24,18 +27,48 @@ from fsar_lab.errors import ConfigError, FsarError
 
 Task = Callable[[TrainConfig, Path], float | None]
 
-# A sweep's first jobs are checked before any starts; every job is checked again when it starts.
-_JOBS_CHECKED_AHEAD = 16
 _ASK_ONLY = ("help", "hydra_help", "info", "shell_completion", "experimental_rerun")
 _OWN_CONFIG = ("config_dir", "config_path", "config_name")
 # Groups whose options become tags of a run.
 TAGGED = ("backbone", "quantizer", "prior", "coder", "dataset", "experiment", "budget")
 
 
+class Job:
+    """The task as Hydra calls it.
+
+    An object, because Hydra's launchers carry it to other processes, which must know the schemas and resolvers
+    before they compose anything.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        store.register()
+        resolvers.register()
+
+    def __call__(self, tree: DictConfig) -> float | None:
+        """Check the configuration once more, where it is going to run, and run it."""
+        hydra_config = HydraConfig.get()
+        sweeping, run_dir = hydra_config.mode == RunMode.MULTIRUN, Path(hydra_config.runtime.output_dir)
+        try:
+            config = to_config(tree)
+            validate(config)
+            label(config, hydra_config)
+            return sweep.run_job(self.task, config, run_dir) if sweeping else self.task(config, run_dir)
+        except FsarError as error:
+            if not sweeping:
+                _stop(error)
+            sweep.record_failure(run_dir, error, str(tree.get("name")))
+            return sweep.NOT_A_NUMBER
+
+
 def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
     """Run `task(config, run_directory)` with the configuration that the command line asks for.
 
-    A mistake ends the program with one message and exit code 2, and so does an FsarError of a single run.
+    A mistake ends the program with one message and exit code 2, and so does an FsarError of a single run. A
+    sweep ends with 0 if every job has a result with status ok, else with 1.
     With HYDRA_FULL_ERROR=1 the traceback is shown. Hydra's own options (--help, --cfg job, -m …) work.
 
     Args:
@@ -44,23 +77,24 @@ def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
     """
     store.register()
     resolvers.register()
+    arguments = sys.argv[1:]
     try:
-        check_command_line(sys.argv[1:], config_dir)
+        jobs = check_command_line(arguments, config_dir)
     except FsarError as error:
         _stop(error)
-
-    def job(tree: DictConfig) -> float | None:
-        try:
-            config = to_config(tree)
-            validate(config)
-            label(config, HydraConfig.get())
-            return task(config, Path(HydraConfig.get().runtime.output_dir))
-        except FsarError as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # the launcher knows what to do with a failed job
-            _stop(error)
-
-    hydra.main(version_base="1.3", config_path=str(config_dir), config_name="train")(job)()
+    run = hydra.main(version_base="1.3", config_path=str(config_dir), config_name="train")(Job(task))
+    if jobs is None:
+        run()
+        return
+    broken = 0
+    try:
+        run()
+    except SystemExit as end:  # Hydra or the launcher; it has told why
+        broken = 1 if end.code else 0
+    except KeyboardInterrupt:
+        broken = 130
+    code = sweep.report(jobs, arguments, Console(highlight=False))
+    raise SystemExit(broken or code)
 
 
 def label(config: TrainConfig, hydra_config: Any) -> None:
@@ -116,30 +150,58 @@ def split_run(arguments: Sequence[str], program: str) -> tuple[Path, list[str]]:
     return Path(runs[0]), [a for a in arguments if not a.startswith("run=")]
 
 
-def check_command_line(arguments: Sequence[str], config_dir: Path = CONFIG_DIR) -> None:
-    """Compose and validate what a command line asks for; for a sweep, its first jobs.
+def check_command_line(
+    arguments: Sequence[str], config_dir: Path = CONFIG_DIR
+) -> list[sweep.SweepJob] | None:
+    """Compose and validate what a command line asks for; of a sweep, every job.
+
+    Returns:
+        The jobs of a sweep; None if it is not one, or is only asked about (--help, --cfg …).
 
     Raises:
         ConfigError: Any mistake.
     """
     asked = get_args_parser().parse_args(list(arguments))
     if any(getattr(asked, name, None) for name in (*_ASK_ONLY, *_OWN_CONFIG)):
-        return
-    if not asked.multirun:
+        return None
+    grid = sweep_grid(asked.overrides, config_dir)
+    if not asked.multirun and grid is None:
         compose(asked.overrides, config_dir, resources=asked.cfg is None)
-        return
-    launcher = [o.partition("=")[2] for o in asked.overrides if o.startswith("hydra/launcher=")]
-    for overrides in itertools.islice(jobs(asked.overrides), _JOBS_CHECKED_AHEAD):
-        config = compose(overrides, config_dir, resources=True)
+        return None
+    if asked.cfg is not None:
+        return None
+    for_hydra = [o for o in asked.overrides if o.lstrip("+~").startswith(("hydra.", "hydra/"))]
+    launcher = [o.partition("=")[2] for o in for_hydra if o.startswith("hydra/launcher=")]
+    found = []
+    for overrides in jobs([*(grid or []), *asked.overrides]):
+        config, run_dir = compose_job([*overrides, *for_hydra], config_dir, resources=True)
         if config.trainer.devices > 1 and not any("submitit" in name for name in launcher):
             raise ConfigError(
                 f"trainer.devices: {config.trainer.devices} devices in a multirun would run the whole sweep "
                 "in each process -> trainer.devices=1, or hydra/launcher=submitit_local"
             )
+        found.append(sweep.SweepJob(overrides, run_dir, config_hash(config)))
+    return found
+
+
+def sweep_grid(overrides: Sequence[str], config_dir: Path = CONFIG_DIR) -> list[str] | None:
+    """The grid that a file of conf/sweep brings, as overrides; None if the overrides name none.
+
+    Raises:
+        ConfigError: The overrides cannot be parsed or composed.
+    """
+    parsed, problems = mistakes.parse(overrides)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    if not any(o.key_or_group == "sweep" for o in parsed):
+        return None
+    single = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
+    params = compose_tree(single, config_dir, with_hydra=True).hydra.sweeper.params or {}
+    return [f"{key}={value}" for key, value in params.items()]
 
 
 def jobs(overrides: Sequence[str]) -> Iterator[list[str]]:
-    """The overrides of each job of a sweep: every combination of the values given.
+    """The overrides of each job of a sweep: every combination of the values given, of a key the last.
 
     Raises:
         ConfigError: An override that cannot be parsed.
@@ -147,15 +209,9 @@ def jobs(overrides: Sequence[str]) -> Iterator[list[str]]:
     parsed, problems = mistakes.parse(overrides)
     if problems:
         raise ConfigError("\n".join(problems))
-    choices = [
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
-        if o.is_sweep_override()
-        else [str(o.input_line)]
-        for o in parsed
-        if not o.is_hydra_override()
-    ]
-    for combination in itertools.product(*choices):
-        yield list(combination)
+    ours = [o for o in parsed if not o.is_hydra_override()]
+    (batch,) = BasicSweeper.split_arguments(ours, None)  # as Hydra does it: run directories follow from it
+    yield from batch
 
 
 def _stop(error: FsarError) -> NoReturn:

@@ -119,7 +119,7 @@ def _block(group: list[Experiment], codecs: list[Experiment], baseline: str | No
         sections.append(Section(title, rows, ranked=False))
     if unlearned:
         # A budget's baseline says nothing about another's; with one budget it is everybody's.
-        rivals = [e for e in group if e.standing == TRAINED] if len(sections) == 1 else []
+        rivals = [e for e in group if e.standing != FITTED] if len(sections) == 1 else []
         title = "nothing to train: classical codecs and fitted models"
         sections.append(Section(title, _rows(unlearned, [*rivals, *unlearned], baseline), ranked=False))
     first = group[0].results[next(iter(group[0].results))]
@@ -201,7 +201,7 @@ def _budgets(experiments: list[Experiment]) -> list[list[Experiment]]:
 
 
 def _notes(group: list[Experiment], sections: list[Section]) -> list[str]:
-    notes = []
+    notes = [remark for section in sections if section.ranked for remark in _standing(section, sections[-1])]
     pairs = [
         f"{better['experiment']} and {worse['experiment']} ({gap:.2f} %)"
         for section in sections
@@ -222,6 +222,21 @@ def _notes(group: list[Experiment], sections: list[Section]) -> list[str]:
         if started := experiment.runs[0].config.get("start", {}).get("run"):
             notes.append(f"{experiment.label}: starts from the trained run {Path(started).name}.")
     return notes
+
+
+def _standing(section: Section, unlearned: Section) -> list[str]:
+    """The smallest row of a section beside the classical codecs."""
+    if len(section.rows) < 2:
+        return []
+    best = section.rows[0]
+    others = [
+        f"{abs(percent):.1f} % {'larger' if percent > 0 else 'smaller'} than {row['experiment']}"
+        for row in unlearned.rows
+        if row["standing"] != TRAINED
+        for percent in [100.0 * (best["bpd"] / row["bpd"] - 1.0)]
+    ]
+    beside = f"; {', '.join(others)}" if others else ""
+    return [f"Smallest after {section.title}: {best['experiment']}, {best['bpd']:.4f} bpd{beside}."]
 
 
 def _check_baseline(baseline: str, experiments: list[Experiment]) -> None:

@@ -9,19 +9,6 @@ from fsar_lab.report import rows as content
 from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import BASELINES, COMPARISON, PARTS, Column, Result
 
-_RUN = Column("run", "codec", left=True)
-_RUNS = (
-    _RUN,
-    *COMPARISON[1:2],
-    Column("latents", "bpd_latents", "{:.4f}".format),
-    Column("pixels", "bpd_pixels", "{:.4f}".format),
-    Column("overhead", "bpd_overhead", "{:.4f}".format),
-    Column("estimated", "bpd_estimated", "{:.4f}".format),
-    Column("float estimated", "bpd_float_estimated", "{:.4f}".format),
-    Column("images seen", "train_images", "{:,}".format),
-    *COMPARISON[4:],
-)
-
 
 def comparison_markdown(result: Result) -> str:
     """The comparison table with its remarks."""
@@ -37,11 +24,6 @@ def baselines_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 def parts_markdown(result: Result) -> str:
     """The table of parts."""
     return _markdown(content.parts_rows(result), PARTS)
-
-
-def runs_markdown(results: Sequence[Result]) -> str:
-    """Several runs side by side: sizes, parts and speeds, one line each, in the order given."""
-    return _markdown([{**result, "codec": result.get("name", "fsar_lab")} for result in results], _RUNS)
 
 
 def panel_markdown(panel: TablePanel) -> str:

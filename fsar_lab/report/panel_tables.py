@@ -11,14 +11,12 @@ from fsar_lab.report.experiments import FITTED, Experiment
 from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import Column, Row, bits, speed
 
-CONSOLE = (
-    "experiment", "n", "bpd", "difference", "bpd_latents", "bpd_pixels", "encode_MBps", "decode_MBps"
-)  # fmt: skip
+CONSOLE = ("experiment", "n", "bpd", "difference", "decode_MBps")
 
 
 def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
     """Sizes, differences, parts, speeds and what the decoder must hold."""
-    against = (Column(f"against {baseline}, %", "difference", "{:+.2f}".format, spread="difference_std"),)
+    against = (Column("difference, %", "difference", "{:+.2f}".format, spread="difference_std"),)
     columns = (
         Column("experiment", "experiment", left=True),
         Column("seeds", "n"),
@@ -32,28 +30,19 @@ def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
         Column("dec MB/s", "decode_MBps", speed),
         Column("bundle kB", "codec_bytes", _kilobytes),
         Column("tables kB", "table_bytes", _kilobytes),
-        Column("training images", "train_images", "{:,.0f}".format),
     )
     images = f"{block.images:,} test images" if block.images else "test images"
     measured = "bpd from bytes on disk, all headers included, decoded by another process and compared."
     if baseline:
-        measured += f" Differences of size, paired by seed; negative is smaller than {baseline}."
+        measured += f" Difference: size against {baseline}, paired by seed; negative is smaller."
     return TablePanel(
         key=key,
         title=f"{block.dataset}: {images}",
-        note=" ".join([measured, *block.notes]),
+        note=measured,
+        remarks=block.notes,
         columns=columns,
         sections=[(section.title, section.rows, section.ranked) for section in block.sections],
-        console=(
-            "experiment",
-            "n",
-            "bpd",
-            "difference",
-            "bpd_latents",
-            "bpd_pixels",
-            "encode_MBps",
-            "decode_MBps",
-        ),
+        console=CONSOLE,
     )
 
 

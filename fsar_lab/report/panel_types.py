@@ -31,9 +31,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve; the seeds of an experiment share its label."""
+    """One curve; the seeds of an experiment share its label and its number, which decides the colour."""
 
     label: str
+    series: int
     points: Sequence[tuple[float, float]]
 
 
@@ -50,12 +51,14 @@ class Panel:
 class TablePanel(Panel):
     """Sections of rows under one heading: the section's title or "", its rows, and whether they are ranked.
 
-    `console` are the keys of the columns that a terminal has room for; empty: all.
+    `console` are the keys of the columns that a terminal has room for (empty: all), `remarks` what is to be
+    said about these figures, one sentence each.
     """
 
     columns: Sequence[Column]
     sections: Sequence[tuple[str, Sequence[Row], bool]]
     console: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from fsar_lab.report.rows import Row
 from fsar_lab.report.runs import Run
 
 ONE_THREAD = (
-    "MB = 10^6 bytes of uint8 samples, one thread, the largest number of images a call; learned codecs: wall "
+    "MB = 10⁶ bytes of uint8 samples, one thread, the largest number of images a call; learned codecs: wall "
     "clock, tables built beforehand; classical codecs: CPU seconds, a file for each image."
 )
 BPD = Axis("bits per 8-bit sample (bpd)", "bpd")
@@ -141,8 +141,8 @@ def time_bars(block: Block, key: str, title: str) -> BarsPanel | None:
 def curves(experiments: Sequence[Experiment], key: str, title: str, y: Axis, note: str) -> LinesPanel | None:
     """A logged figure of all runs, also of those that are still training."""
     lines = [
-        Line(experiment.label, run.curves[y.key])
-        for experiment in experiments
+        Line(experiment.label, number, run.curves[y.key])
+        for number, experiment in enumerate(experiments)
         for run in experiment.runs
         if len(run.curves.get(y.key, ())) > 1
     ]
@@ -168,7 +168,11 @@ def _comparable(block: Block) -> list[tuple[str, Row]]:
     budgets = sum(section.ranked for section in block.sections)
     rows = []
     for row in block.rows:
-        seen = f", {row['train_images']:,.0f} images" if budgets > 1 and row["standing"] == TRAINED else ""
+        seen = (
+            f", {row['train_images'] / 1e3:,.0f}k images"
+            if budgets > 1 and row["standing"] == TRAINED
+            else ""
+        )
         if row["standing"] != UNTRAINED:
             rows.append((row["experiment"] + seen, row))
     return rows

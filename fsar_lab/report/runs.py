@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import yaml
 
 from fsar_lab.config.build import plain_hash
 from fsar_lab.errors import FsarError
+from fsar_lab.result_files import process_start, read_attempts
 
 Status = Literal["ok", "failed", "running", "waiting"]
 Curve = list[tuple[float, float]]  # training images seen, value
@@ -85,7 +85,7 @@ def read_run(path: Path) -> Run:
     """The state of one run directory at this moment."""
     config = _mapping(path / "config.yaml")
     result = _mapping(path / "result.json") or _own_evaluation(path, config)
-    attempts = [entry for entry in _list(path / "attempts.json") if isinstance(entry, dict)]
+    attempts = read_attempts(path)
     curves = _curves(path, int(config.get("trainer", {}).get("batch_size", 1)))
     status, error = _status(config, result, attempts)
     return Run(
@@ -116,7 +116,7 @@ def _is_run(path: Path) -> bool:
         return _is_ours(_mapping(path / ".hydra" / "config.yaml"))
     config = _mapping(path / "config.yaml")
     result = _mapping(path / "result.json")
-    return _is_ours(config) or "config_hash" in result or bool(_list(path / "attempts.json"))
+    return _is_ours(config) or "config_hash" in result or bool(read_attempts(path))
 
 
 def _own_evaluation(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,13 +150,7 @@ def _is_gone(attempt: Mapping[str, Any]) -> bool:
     pid = attempt.get("pid")
     if attempt.get("host") != socket.gethostname() or not isinstance(pid, int):
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # somebody else's, but there
-        return False
-    return False
+    return process_start(pid) != attempt.get("process")
 
 
 def _progress(config: Mapping[str, Any], curves: Mapping[str, Curve]) -> float | None:
