@@ -119,7 +119,8 @@ def parse(arguments: list[str]) -> Options:
         tree = OmegaConf.merge(OmegaConf.structured(Options), OmegaConf.from_dotlist(arguments))
         options = OmegaConf.to_object(tree)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{str(error).splitlines()[0]} -> python -m fsar_lab.dashboard --help") from error
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{error.full_key}: {reason} -> python -m fsar_lab.dashboard --help") from error
     assert isinstance(options, Options)
     return options
 

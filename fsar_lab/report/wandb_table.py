@@ -8,14 +8,7 @@ from typing import Any
 
 from fsar_lab import wandb_run
 from fsar_lab.config.schema import LoggerConfig
-from fsar_lab.report.panel_types import (
-    BarsPanel,
-    ImagesPanel,
-    LinesPanel,
-    Panel,
-    ScatterPanel,
-    TablePanel,
-)
+from fsar_lab.report.panel_types import BarsPanel, ImagesPanel, Panel, ScatterPanel, TablePanel
 from fsar_lab.report.rows import Column
 
 JOB_TYPE = "collect"  # by which dashboards tell a report from a training
@@ -47,27 +40,30 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Any:
 
 
 def draw(panel: Panel) -> Any:
-    """The panel as a W&B table, plot or list of pictures; None if there is nothing in it."""
+    """The panel as a W&B table, plot or list of pictures; None for curves, which the runs themselves have."""
     import wandb
 
     match panel:
-        case TablePanel(columns=columns, sections=sections) if sections:
+        case TablePanel(columns=columns, sections=sections):
             return _table(
-                ["section", *(column.heading for column in columns)],
+                ["section", *_headings(columns)],
                 [[title, *(row.get(c.key) for c in columns)] for title, rows, _ in sections for row in rows],
             )
-        case ScatterPanel(x=x, y=y, points=points) if points:
+        case ScatterPanel(x=x, y=y, points=points):
             headings = ["codec", x.label, y.label, "standard deviation", "classical"]
             rows = [[p.label, p.x, p.y, p.spread, p.classical] for p in points]
             return wandb.plot.scatter(_table(headings, rows), x.label, y.label, panel.title)
-        case LinesPanel(x=x, lines=lines) if drawn := [line for line in lines if line.points]:
-            xs, ys = ([[point[side] for point in line.points] for line in drawn] for side in (0, 1))
-            return wandb.plot.line_series(xs, ys, [line.label for line in drawn], panel.title, x.label)
-        case BarsPanel(parts=parts, bars=bars) if bars:
+        case BarsPanel(parts=parts, bars=bars):
             return _table(["codec", *parts], [[label, *values] for label, values in bars])
-        case ImagesPanel(images=images) if images:
+        case ImagesPanel(images=images):
             return [wandb.Image(str(path), caption=caption) for caption, path in images]
     return None
+
+
+def _headings(columns: Sequence[Column]) -> list[str]:
+    """The columns' headings, told apart by their keys where they are alike: W&B finds columns by name."""
+    headings = [column.heading for column in columns]
+    return [c.heading if headings.count(c.heading) == 1 else f"{c.heading} {c.key}" for c in columns]
 
 
 def _table(headings: Sequence[str], rows: list[list[Any]]) -> Any:

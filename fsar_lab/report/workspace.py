@@ -59,9 +59,7 @@ def build_workspace(
         panels: Of the sweep's report; its tables become text.
         speeds: (threads, images a call) of the coding-speed measurements that the runs have.
     """
-    filters = [ws.Metric("JobType") != JOB_TYPE]
-    if group is not None:
-        filters.append(ws.Metric("Group") == group)
+    of_group = [] if group is None else [ws.Metric("Group") == group]
     sections = [
         ws.Section("Results", list(_results(panels)), is_open=True),
         ws.Section("Rate", list(_rates()), is_open=True),
@@ -76,30 +74,12 @@ def build_workspace(
         sections=sections,
         settings=ws.WorkspaceSettings(x_axis=STEP),
         runset_settings=ws.RunsetSettings(
-            filters=filters,
+            filters=ws.And(ws.Metric("JobType") != JOB_TYPE, *of_group),
             groupby=[ws.Metric("Name"), ws.Config(EXPERIMENT)],
             pinned_columns=[f"summary:{key}" for key in COLUMNS],
         ),
         auto_generate_panels=True,  # what is logged beside, e.g. the distribution of the codes' use
     )
-
-
-def metric_keys(spec: Any) -> set[str]:
-    """The logged keys that a workspace's JSON names, wherever it does, without the section before a colon."""
-    found: set[str] = set()
-    if isinstance(spec, dict):
-        for key, value in spec.items():
-            if key in ("xAxis", "yAxis", "zAxis") and isinstance(value, str):
-                found.add(value.removeprefix("summary:"))
-            elif key in ("metrics", "mediaKeys") and isinstance(value, list):
-                found |= {str(each).removeprefix("summary:") for each in value}
-            elif key == "columnPinned":
-                found |= {name.removeprefix("summary:") for name in value if name.startswith("summary:")}
-            else:
-                found |= metric_keys(value)
-    elif isinstance(spec, list):
-        found |= {key for each in spec for key in metric_keys(each)}
-    return found
 
 
 def _results(panels: Sequence[Panel]) -> Iterator[Any]:

@@ -5,42 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import struct
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-JOBS = ("uniform", "fsar_o1s")
-
-
-def job(sweep: Path, prior: str) -> Path:
-    """The run directory of a job."""
-    (folder,) = (
-        path.parent.parent
-        for path in sweep.glob("*/.hydra/overrides.yaml")
-        if f"- prior={prior}\n" in path.read_text()
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wandb_records(logged_sweep: Path) -> dict[str, dict[str, list[Any]]]:
-    """Per job and type the records that W&B's own reader finds in the one run of its directory."""
-    found: dict[str, dict[str, list[Any]]] = {}
-    for prior in JOBS:
-        (file,) = job(logged_sweep, prior).glob("wandb/offline-run-*/run-*.wandb")
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        records = defaultdict(list)
-        for line in done.stdout.splitlines():
-            record = json.loads(line)
-            records[record["type"]].append(record.get(record["type"]))
-        found[prior] = records
-    return found
+if TYPE_CHECKING:
+    from tests.training.conftest import LoggedSweep
 
 
 def logged(records: dict[str, list[Any]]) -> dict[str, Any]:
@@ -48,9 +21,9 @@ def logged(records: dict[str, list[Any]]) -> dict[str, Any]:
     return {key: value for row in records["history"] for key, value in row["item"].items()}
 
 
-def test_each_job_is_one_run_of_the_sweep_s_group(wandb_records: dict[str, dict[str, list[Any]]]) -> None:
+def test_each_job_is_one_run_of_the_sweep_s_group(logged_sweep: LoggedSweep) -> None:
     ids = set()
-    for prior, records in wandb_records.items():
+    for prior, records in logged_sweep.records.items():
         (run,) = records["run"]
         ids.add(run["run_id"])
         assert run["run_group"] == "both"
@@ -59,14 +32,14 @@ def test_each_job_is_one_run_of_the_sweep_s_group(wandb_records: dict[str, dict[
         assert len(config["config_hash"]) == 16
         assert config["prior"]["_target_"].startswith("fsar_lab.")
         assert [end["exit_code"] for end in records["exit"]] == [0]
-    assert len(ids) == len(JOBS)
+    assert len(ids) == 2
 
 
 def test_figures_tables_and_pictures_are_there(
-    logged_sweep: Path, wandb_records: dict[str, dict[str, list[Any]]]
+    logged_sweep: LoggedSweep,
 ) -> None:
-    for prior, records in wandb_records.items():
-        result = json.loads((job(logged_sweep, prior) / "result.json").read_text())
+    for prior, records in logged_sweep.records.items():
+        result = json.loads((logged_sweep.jobs[prior] / "result.json").read_text())
         summary: dict[str, Any] = {}
         for record in records["summary"]:
             summary |= record.get("update", {})
@@ -75,12 +48,12 @@ def test_figures_tables_and_pictures_are_there(
         history = logged(records)
         key = "val/bpd_estimated"
         curve = [row["item"][key] for row in records["history"] if key in row["item"]]
-        with (job(logged_sweep, prior) / "logs" / "version_0" / "metrics.csv").open() as file:
+        with (logged_sweep.jobs[prior] / "logs" / "version_0" / "metrics.csv").open() as file:
             assert curve == [pytest.approx(float(row[key])) for row in csv.DictReader(file) if row[key]]
         assert len(curve) == 2
         assert history["val/codebook_use._type"] == "histogram"
         assert sum(history["val/codebook_use.values"]) == 16  # every code counts once
-        (folder,) = job(logged_sweep, prior).glob("wandb/offline-run-*/files")
+        (folder,) = logged_sweep.jobs[prior].glob("wandb/offline-run-*/files")
         assert len(list(folder.glob("media/images/val/bit_maps_*.png"))) == 2
         table = json.loads((folder / history["test/comparison.path"]).read_text())
         bpd, codec = table["columns"].index("bpd"), table["columns"].index("codec")
@@ -93,10 +66,10 @@ def test_figures_tables_and_pictures_are_there(
 
 
 def test_the_bundle_is_an_artifact_that_lies_in_the_run_directory(
-    logged_sweep: Path, wandb_records: dict[str, dict[str, list[Any]]]
+    logged_sweep: LoggedSweep,
 ) -> None:
-    for prior, records in wandb_records.items():
-        folder = job(logged_sweep, prior)
+    for prior, records in logged_sweep.records.items():
+        folder = logged_sweep.jobs[prior]
         result = json.loads((folder / "result.json").read_text())
         (bundle,) = (record for record in records["artifact"] if record["type"] == "model")
         assert bundle["name"] == f"both-{result['config_hash']}"
@@ -122,10 +95,9 @@ def events(folder: Path) -> Iterator[Any]:
             position += 12 + length + 4
 
 
-def test_tensorboard_has_curves_pictures_and_results(logged_sweep: Path) -> None:
+def test_tensorboard_has_curves_pictures_and_results(logged_sweep: LoggedSweep) -> None:
     pytest.importorskip("tensorboardX", reason="pip install 'fsar_lab[tensorboard]'")
-    for prior in JOBS:
-        folder = job(logged_sweep, prior)
+    for folder in logged_sweep.jobs.values():
         result = json.loads((folder / "result.json").read_text())
         values = defaultdict(list)
         for event in events(folder / "tensorboard"):

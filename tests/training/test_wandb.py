@@ -3,9 +3,7 @@ from __future__ import annotations
 import fsar_lab._torchvision_guard  # noqa: F401  isort: skip
 
 import io
-import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +20,18 @@ def config(mode: str = "offline") -> TrainConfig:
     return compose(["dataset=fake", f"logger.mode={mode}", "logger.tags=[test]", "trainer.train_images=777"])
 
 
-def records(run_dir: Path) -> list[dict[str, Any]]:
-    """What W&B's own reader finds in the one run below `run_dir`."""
-    (file,) = run_dir.glob("wandb/offline-run-*/run-*.wandb")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def test_a_failed_run_is_finished_too(tmp_path: Path) -> None:
+def test_a_failed_run_is_finished_too(
+    tmp_path: Path, wandb_records: Callable[[Path], dict[str, list[Any]]]
+) -> None:
     import wandb
 
     with pytest.raises(RuntimeError, match="out of ideas"), open_loggers(config(), tmp_path):
         assert wandb.run is not None
         raise RuntimeError("out of ideas")
     assert wandb.run is None
-    found = records(tmp_path)
-    assert [record["exit"]["exit_code"] for record in found if record["type"] == "exit"] == [1]
-    said = [r["summary"].get("update", {}).get("error") for r in found if r["type"] == "summary"]
+    records = wandb_records(tmp_path)
+    assert [record["exit_code"] for record in records["exit"]] == [1]
+    said = [record.get("update", {}).get("error") for record in records["summary"]]
     assert "RuntimeError: out of ideas" in said
 
 
