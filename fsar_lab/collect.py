@@ -42,12 +42,16 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> 
     from fsar_lab.report.page import page
     from fsar_lab.report.panel_types import Chart, TablePanel
     from fsar_lab.report.panels import build_panels
+    from fsar_lab.report.planned import waiting_runs
     from fsar_lab.report.runs import read_runs
     from fsar_lab.report.tables import print_panel, print_runs, saying
     from fsar_lab.result_files import write_text
 
     console = Console(highlight=False)
-    runs = [run for folder in folders for run in read_runs(folder)]
+    runs = []
+    for folder in folders:
+        begun = read_runs(folder)
+        runs += [*begun, *waiting_runs(folder, {run.path.name for run in begun})]
     panels = build_panels(runs, baseline)
     tables = [panel for panel in panels if isinstance(panel, TablePanel)]
     title = ", ".join(folder.resolve().name for folder in folders)

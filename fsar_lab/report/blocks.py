@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fsar_lab.config.build import decisive
-from fsar_lab.errors import FsarError
+from fsar_lab.errors import ConfigError
 from fsar_lab.report.experiments import (
     CLASSICAL,
     FITTED,
@@ -72,7 +72,7 @@ def rows_of(runs: Sequence[Run], baseline: str | None = None) -> list[Row]:
     """All rows of all blocks, experiments without a finished run last; every row has all of `KEYS`.
 
     Raises:
-        FsarError: no row is called `baseline`.
+        ConfigError: no row is called `baseline`.
     """
     blocks, unfinished = blocks_of(runs, baseline)
     return [row for block in blocks for row in block.rows] + unfinished
@@ -87,7 +87,7 @@ def blocks_of(runs: Sequence[Run], baseline: str | None = None) -> tuple[list[Bl
             section that has it.
 
     Raises:
-        FsarError: no row is called `baseline`, or several of one section are.
+        ConfigError: no row is called `baseline`, or several of one section are.
     """
     experiments = experiments_of(runs)
     together: dict[str, list[Experiment]] = defaultdict(list)
@@ -129,7 +129,7 @@ def _block(group: list[Experiment], codecs: list[Experiment], baseline: str | No
 def _rows(experiments: list[Experiment], rivals: list[Experiment], baseline: str | None) -> list[Row]:
     named = [e for e in rivals if baseline and _is_called(e, baseline)]
     if len(named) > 1:
-        raise FsarError(f"baseline={baseline}: one of {', '.join(repr(e.label) for e in named)}?")
+        raise ConfigError(f"baseline={baseline}: one of {', '.join(repr(e.label) for e in named)}?")
     rows = [_row(experiment, named[0] if named else None) for experiment in experiments]
     return sorted(rows, key=lambda row: float(row["bpd"]))
 
@@ -242,7 +242,7 @@ def _standing(section: Section, unlearned: Section) -> list[str]:
 def _check_baseline(baseline: str, experiments: list[Experiment]) -> None:
     if not any(_is_called(experiment, baseline) for experiment in experiments):
         labels = ", ".join(dict.fromkeys(experiment.label for experiment in experiments))
-        raise FsarError(f"baseline={baseline}: no such experiment here -> one of {labels}")
+        raise ConfigError(f"baseline={baseline}: no such experiment here -> one of {labels}")
 
 
 def _is_called(experiment: Experiment, name: str) -> bool:

@@ -11,7 +11,7 @@ from fsar_lab.report.experiments import FITTED, Experiment
 from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import Column, Row, bits, speed
 
-CONSOLE = ("experiment", "n", "bpd", "difference", "decode_MBps")
+CONSOLE = ("experiment", "count", "bpd", "difference", "decode_MBps")
 
 
 def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
@@ -19,7 +19,7 @@ def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
     against = (Column("difference, %", "difference", "{:+.2f}".format, spread="difference_std"),)
     columns = (
         Column("experiment", "experiment", left=True),
-        Column("seeds", "n"),
+        Column("seeds", "count"),
         Column("bpd", "bpd", bits, spread="bpd_std"),
         *(against if baseline else ()),
         Column("latents", "bpd_latents", bits),
@@ -41,9 +41,17 @@ def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
         note=measured,
         remarks=block.notes,
         columns=columns,
-        sections=[(section.title, section.rows, section.ranked) for section in block.sections],
+        sections=[
+            (s.title, [row | {"count": _count(row)} for row in s.rows], s.ranked) for s in block.sections
+        ],
         console=CONSOLE,
     )
+
+
+def _count(row: Row) -> str | None:
+    """How many seeds have a result, and of how many, if others have none or none yet."""
+    missing = row["failed"] + row["running"] + row["waiting"]
+    return f"{row['n']} of {row['n'] + missing}" if missing else row["n"]
 
 
 def losses_table(blocks: Sequence[Block]) -> TablePanel | None:

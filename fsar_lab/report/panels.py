@@ -76,7 +76,7 @@ def build_panels(runs: Sequence[Run], baseline: str | None = None) -> list[Panel
         baseline: name of the experiment (or classical codec) that differences are taken against.
 
     Raises:
-        FsarError: there is no such experiment.
+        ConfigError: there is no such experiment.
     """
     blocks, _ = blocks_of(runs, baseline)
     experiments = experiments_of(runs)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from fsar_lab.config.build import plain_hash
-from fsar_lab.errors import FsarError
+from fsar_lab.errors import ConfigError
 from fsar_lab.result_files import process_start, read_attempts
 
 Status = Literal["ok", "failed", "running", "waiting"]
@@ -66,15 +66,15 @@ def read_runs(folder: Path) -> list[Run]:
     """All runs of a sweep's directory, or the one run whose directory `folder` is, ordered by path.
 
     Raises:
-        FsarError: there is no such folder, or no run in it.
+        ConfigError: there is no such folder, or no run in it.
     """
     if not folder.is_dir():
-        raise FsarError(f"{folder}: no such folder; give a sweep's, e.g. outputs/sweeps/NAME, or a run's")
+        raise ConfigError(f"{folder}: no such folder; give a sweep's, e.g. outputs/sweeps/NAME, or a run's")
     runs = [read_run(path) for path in _run_directories(folder)]
     if not runs:
         inside = sorted(entry.name for entry in folder.iterdir())
         found = f"it holds {', '.join(inside[:5])}{', ...' if len(inside) > 5 else ''}" if inside else "empty"
-        raise FsarError(
+        raise ConfigError(
             f"{folder}: no run of fsar_lab in it ({found}); "
             "give the folder of a sweep, whose sub-folders are runs, or that of a run (with its config.yaml)"
         )

@@ -56,9 +56,9 @@ def print_panel(panel: TablePanel, console: Console) -> None:
     names = [columns[0].cell(row) for _, rows, _ in panel.sections for row in rows]
     room = min(LONGEST, max(map(len, names), default=0))
     for title, rows, ranked in panel.sections:
-        table = _table(title, rows, columns, rule_after=0, best=ranked and len(rows) > 1)
+        table = _table(None, rows, columns, rule_after=0, best=ranked and len(rows) > 1)
         table.columns[0].min_width = room  # so that the sections' columns stand below each other
-        console.print(table)
+        console.print(*([f"[italic]{escape(title)}[/]"] if title else []), table, sep="\n")
     for remark in panel.remarks:
         console.print(f"[bold yellow]Note:[/] {escape(remark)}", highlight=False)
 
@@ -85,7 +85,7 @@ def saying(console: Console) -> Iterator[Callable[[str], None]]:
 
 
 def _table(
-    title: str,
+    title: str | None,
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[Column],
     rule_after: int,
