@@ -29,6 +29,8 @@ Task = Callable[[TrainConfig, Path], float | None]
 
 _ASK_ONLY = ("help", "hydra_help", "info", "shell_completion", "experimental_rerun")
 _OWN_CONFIG = ("config_dir", "config_path", "config_name")
+# Groups whose options become tags of a run.
+TAGGED = ("backbone", "quantizer", "prior", "coder", "dataset", "experiment", "budget")
 
 
 class Job:
@@ -53,6 +55,7 @@ class Job:
         try:
             config = to_config(tree)
             validate(config)
+            label(config, hydra_config)
             return sweep.run_job(self.task, config, run_dir) if sweeping else self.task(config, run_dir)
         except FsarError as error:
             if not sweeping:
@@ -92,6 +95,16 @@ def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
         broken = 130
     code = sweep.report(jobs, arguments, Console(highlight=False))
     raise SystemExit(broken or code)
+
+
+def label(config: TrainConfig, hydra_config: Any) -> None:
+    """Tell the loggers which options were picked (as tags) and which sweep a job belongs to (as group)."""
+    choices = hydra_config.runtime.choices
+    picked = [f"{group}={choices[group]}" for group in TAGGED if choices.get(group) not in (None, "none")]
+    settings = config.logger
+    settings.tags = list(dict.fromkeys([*settings.tags, *picked]))
+    if settings.group is None and hydra_config.mode == RunMode.MULTIRUN:
+        settings.group = Path(hydra_config.sweep.dir).name
 
 
 def run_on_finished(program: str, help_text: str | None, task: Callable[[Path, list[str]], object]) -> None:
