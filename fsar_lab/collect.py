@@ -11,6 +11,7 @@ number of them, is shown apart and not ranked.
 FOLDER         a sweep's folder, or that of a single run
 baseline=NAME  experiment, or classical codec, that differences are taken against, paired by seed
 out=FOLDER     where to; default: report/ in the first folder
+wandb=offline  or online: also log tables, plots and pictures as one W&B run in the sweep's group
 
 Writes report.html (opens offline), table.md, table.csv (one line an experiment, every figure, sizes in bytes)
 and the plots as PNG and SVG. Needs `pip install 'fsar_lab[report]'`.
@@ -24,29 +25,38 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.console import Console
+
 from fsar_lab.config.app import run_program
+from fsar_lab.config.schema import LoggerConfig
 from fsar_lab.errors import ConfigError
+from fsar_lab.report import plots
+from fsar_lab.report.blocks import KEYS, rows_of
+from fsar_lab.report.markdown import panel_markdown
+from fsar_lab.report.page import page
+from fsar_lab.report.panel_types import Chart, TablePanel
+from fsar_lab.report.panels import build_panels
+from fsar_lab.report.planned import waiting_runs
+from fsar_lab.report.runs import Run, read_runs
+from fsar_lab.report.tables import print_panel, print_runs, saying
+from fsar_lab.report.wandb_table import log_report
+from fsar_lab.result_files import write_text
 
 
-def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> None:
+def collect(
+    folders: Sequence[Path], out: Path, baseline: str | None = None, wandb: str | None = None
+) -> None:
     """Read the runs of all folders and write the report to `out`.
 
+    Args:
+        folders: of sweeps or of single runs.
+        out: folder of the report; made if it is not there.
+        baseline: name of the experiment that differences are taken against.
+        wandb: `offline` or `online`: also log the panels to Weights & Biases.
+
     Raises:
-        FsarError: no run in a folder, no such baseline, or matplotlib is not installed.
+        FsarError: no run in a folder, no such baseline, matplotlib is not installed, or W&B refuses.
     """
-    from rich.console import Console
-
-    from fsar_lab.report import plots
-    from fsar_lab.report.blocks import KEYS, rows_of
-    from fsar_lab.report.markdown import panel_markdown
-    from fsar_lab.report.page import page
-    from fsar_lab.report.panel_types import Chart, TablePanel
-    from fsar_lab.report.panels import build_panels
-    from fsar_lab.report.planned import waiting_runs
-    from fsar_lab.report.runs import read_runs
-    from fsar_lab.report.tables import print_panel, print_runs, saying
-    from fsar_lab.result_files import write_text
-
     console = Console(highlight=False)
     runs = []
     for folder in folders:
@@ -72,6 +82,9 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> 
         markdown = "\n\n".join(panel_markdown(panel) for panel in tables)
         write_text(out / "table.md", f"# {title}\n\n{about}.\n\n{markdown}\n")
         write_text(out / "report.html", page(title, about, runs, panels))
+        if wandb is not None:
+            say("logging to W&B")
+            log_report(panels, folders[0], logger_of(runs, wandb))
     for panel in tables:
         if panel.key.startswith("results"):
             print_panel(panel, console)
@@ -79,17 +92,26 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> 
     console.print(f"page:   {out}/report.html\ntables: {out}/table.md, table.csv\nplots:  {out}/plots")
 
 
+def logger_of(runs: Sequence[Run], mode: str) -> LoggerConfig:
+    """Project, user and group of W&B that the runs were configured with."""
+    given = runs[0].config.get("logger") or {}
+    about = {key: given[key] for key in ("project", "entity", "group") if given.get(key)}
+    return LoggerConfig(mode, **about)
+
+
 def main(arguments: Sequence[str]) -> None:
     """The command line."""
     options = dict(a.split("=", 1) for a in arguments if "=" in a and not Path(a).exists())
     folders = [Path(a) for a in arguments if "=" not in a or Path(a).exists()]
-    if unknown := options.keys() - {"baseline", "out"}:
-        raise ConfigError(f"{', '.join(sorted(unknown))}: no such option -> baseline=NAME or out=FOLDER")
+    if unknown := options.keys() - {"baseline", "out", "wandb"}:
+        raise ConfigError(f"{', '.join(sorted(unknown))}: no such option -> baseline=, out= or wandb=")
+    if (mode := options.get("wandb")) not in (None, "offline", "online"):
+        raise ConfigError(f"wandb={mode}: no such mode -> offline or online, or leave it out")
     if not folders:
         raise ConfigError(
             "name a sweep's folder: python -m fsar_lab.collect outputs/sweeps/NAME (see --help)"
         )
-    collect(folders, Path(options.get("out", folders[0] / "report")), options.get("baseline"))
+    collect(folders, Path(options.get("out", folders[0] / "report")), options.get("baseline"), mode)
 
 
 if __name__ == "__main__":
