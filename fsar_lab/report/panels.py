@@ -132,6 +132,7 @@ def time_bars(block: Block, key: str, title: str) -> BarsPanel | None:
         if rows:
             row = max(rows, key=lambda row: int(row["batch"]))
             bars.append((experiment.label, [row["decode_network_ms"], row["decode_coder_ms"]]))
+    bars.sort(key=lambda bar: sum(bar[1]))
     note = "One thread, the largest number of images a call; coder: entropy coder, checksums and container."
     axis = Axis("decoding, ms an image", "decode_ms")
     parts = ("networks", "coder")

@@ -69,12 +69,17 @@ def inline_svg(panel: Chart, width: int) -> str:
         text = text.replace(colour, f"var(--{name})")
     own = f"{panel.key}-{width}"  # ids are unique in the page, not only in the chart
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}-", text)
-    if isinstance(panel, ScatterPanel):
-        for number, point in enumerate(panel.points):
-            mark = f'<g id="{own}-mark{number}">'
-            said = f"{point.label}: {point.y:.4f} bpd, {point.x:.4g} ({panel.x.label})"
-            text = text.replace(mark, f"{mark}<title>{escape(said)}</title>")
+    for number, said in enumerate(_said(panel)):
+        mark = f'<g id="{own}-mark{number}">'
+        text = text.replace(mark, f"{mark}<title>{escape(said)}</title>")
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(panel.title)}" ', 1)
+
+
+def _said(panel: Chart) -> list[str]:
+    """What a pointer over each mark tells."""
+    if isinstance(panel, ScatterPanel):
+        return [f"{p.label}: {p.y:.4f} bpd, {p.x:.4g} ({panel.x.label})" for p in panel.points]
+    return [line.label for line in panel.lines] if isinstance(panel, LinesPanel) else []
 
 
 def _render(panel: Chart, width: int, kinds: Sequence[str], title: bool) -> dict[str, bytes]:
@@ -177,9 +182,9 @@ def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
         text.set_verticalalignment("center")
         box = text.get_window_extent()
         best = min(
-            _places(x, y, box.width, box.height),
+            _places(x, y, 1.05 * box.width, box.height),  # other fonts are wider
             key=lambda place: (
-                _cost(place[2], taken, frame.x0, frame.y0, figure.bbox.x1, figure.bbox.y1)
+                _cost(place[2], taken, frame.x0, frame.y0, figure.bbox.x1 - 4, figure.bbox.y1)
                 + 0.5 * abs(place[1]) ** 1.5
             ),
         )
@@ -214,10 +219,11 @@ def _overlap(a: Box, b: Box) -> float:
 
 def _lines(panel: LinesPanel, axes: Axes, figure: Figure, width: int) -> None:
     handles: dict[str, Any] = {}
-    for line in panel.lines:
+    for number, line in enumerate(panel.lines):
         xs, ys = zip(*line.points, strict=True)
         style = DASHES[line.series // len(SERIES) % len(DASHES)]
         (handle,) = axes.plot(xs, ys, color=SERIES[line.series % len(SERIES)], linewidth=1.4, linestyle=style)
+        handle.set_gid(f"mark{number}")
         handles.setdefault(line.label, handle)
     _scale(axes, panel)
     axes.set_xlim(left=0)
