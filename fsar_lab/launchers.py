@@ -1,8 +1,8 @@
-"""Hydra's submitit launchers, for sweeps that outlive their jobs: `hydra/launcher=submitit_local` or `_slurm`.
+"""Hydra's submitit launchers, for sweeps that outlive their jobs: `submitit_local` and `submitit_slurm`.
 
-The originals start all jobs at once (or in batches, and a job that is killed ends the sweep with its batch), and
-stop waiting at the first one that was killed. Here a job starts when another has ended, and every job is waited
-for. Needs the extra `sweep`.
+The originals start all jobs at once (or in batches, and a job that is killed ends the sweep with its batch),
+and stop waiting at the first one that was killed. Here a job starts when another has ended, and every job is
+waited for. Needs the extra `sweep`.
 """
 
 from __future__ import annotations
