@@ -11,6 +11,8 @@ number of them, is shown apart and not ranked.
 FOLDER         a sweep's folder, or that of a single run
 baseline=NAME  experiment, or classical codec, that differences are taken against, paired by seed
 out=FOLDER     where to; default: report/ in the first folder
+wandb=MODE     offline or online: the same tables and plots also as a run of Weights & Biases in the sweep's
+               group; offline files go to out/wandb (for `wandb sync`); default: none
 
 Writes report.html (opens offline), table.md, table.csv (one line an experiment, every figure, sizes in bytes)
 and the plots as PNG and SVG. Needs `pip install 'fsar_lab[report]'`.
@@ -28,11 +30,11 @@ from fsar_lab.config.app import run_program
 from fsar_lab.errors import ConfigError
 
 
-def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> None:
-    """Read the runs of all folders and write the report to `out`.
+def collect(folders: Sequence[Path], out: Path, baseline: str | None = None, wandb: str = "none") -> None:
+    """Read the runs of all folders and write the report to `out`, and to W&B unless `wandb` is none.
 
     Raises:
-        FsarError: no run in a folder, no such baseline, or matplotlib is not installed.
+        FsarError: no run in a folder, no such baseline, matplotlib is not installed, or W&B refuses.
     """
     from rich.console import Console
 
@@ -45,6 +47,7 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> 
     from fsar_lab.report.planned import waiting_runs
     from fsar_lab.report.runs import read_runs
     from fsar_lab.report.tables import print_panel, print_runs, saying
+    from fsar_lab.report.wandb_table import log_report, settings_of
     from fsar_lab.result_files import write_text
 
     console = Console(highlight=False)
@@ -67,29 +70,38 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None) -> 
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, KEYS)
         writer.writeheader()
-        writer.writerows(rows_of(runs, baseline))
+        writer.writerows(rows := rows_of(runs, baseline))
         write_text(out / "table.csv", table.getvalue())
         markdown = "\n\n".join(panel_markdown(panel) for panel in tables)
         write_text(out / "table.md", f"# {title}\n\n{about}.\n\n{markdown}\n")
         write_text(out / "report.html", page(title, about, runs, panels))
+        if wandb != "none":
+            say("W&B")
+            log_report(panels, rows, out, settings_of(runs, folders[0], wandb))
     for panel in tables:
         if panel.key.startswith("results"):
             print_panel(panel, console)
     print_runs(runs, console)
     console.print(f"page:   {out}/report.html\ntables: {out}/table.md, table.csv\nplots:  {out}/plots")
+    if wandb == "offline":
+        console.print(f"W&B:    {out}/wandb  (wandb sync)")
 
 
 def main(arguments: Sequence[str]) -> None:
     """The command line."""
     options = dict(a.split("=", 1) for a in arguments if "=" in a and not Path(a).exists())
     folders = [Path(a) for a in arguments if "=" not in a or Path(a).exists()]
-    if unknown := options.keys() - {"baseline", "out"}:
-        raise ConfigError(f"{', '.join(sorted(unknown))}: no such option -> baseline=NAME or out=FOLDER")
+    if unknown := options.keys() - {"baseline", "out", "wandb"}:
+        known = "baseline=NAME, out=FOLDER or wandb=offline"
+        raise ConfigError(f"{', '.join(sorted(unknown))}: no such option -> {known}")
+    mode = options.get("wandb", "none")
+    if mode not in ("offline", "online", "none"):
+        raise ConfigError(f"wandb={mode}: no such mode -> offline, online or none")
     if not folders:
         raise ConfigError(
             "name a sweep's folder: python -m fsar_lab.collect outputs/sweeps/NAME (see --help)"
         )
-    collect(folders, Path(options.get("out", folders[0] / "report")), options.get("baseline"))
+    collect(folders, Path(options.get("out", folders[0] / "report")), options.get("baseline"), mode)
 
 
 if __name__ == "__main__":
