@@ -11,8 +11,8 @@ number of them, is shown apart and not ranked.
 FOLDER         a sweep's folder, or that of a single run
 baseline=NAME  experiment, or classical codec, that differences are taken against, paired by seed
 out=FOLDER     where to; default: report/ in the first folder
-wandb=MODE     offline or online: the same tables and plots also as a run of Weights & Biases in the sweep's
-               group; offline files go to out/wandb (for `wandb sync`); default: none
+wandb=offline  or online: also log tables, plots and pictures as one W&B run in the sweep's group (offline
+               files in out/wandb, for `wandb sync`)
 
 Writes report.html (opens offline), table.md, table.csv (one line an experiment, every figure, sizes in bytes)
 and the plots as PNG and SVG. Needs `pip install 'fsar_lab[report]'`.
@@ -26,30 +26,37 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.console import Console
+
 from fsar_lab.config.app import run_program
 from fsar_lab.errors import ConfigError
+from fsar_lab.report import plots
+from fsar_lab.report.blocks import KEYS, rows_of
+from fsar_lab.report.markdown import panel_markdown
+from fsar_lab.report.page import page
+from fsar_lab.report.panel_types import Chart, TablePanel
+from fsar_lab.report.panels import build_panels
+from fsar_lab.report.planned import waiting_runs
+from fsar_lab.report.runs import read_runs
+from fsar_lab.report.tables import print_panel, print_runs, saying
+from fsar_lab.report.wandb_table import log_report, settings_of
+from fsar_lab.result_files import write_text
 
 
-def collect(folders: Sequence[Path], out: Path, baseline: str | None = None, wandb: str = "none") -> None:
-    """Read the runs of all folders and write the report to `out`, and to W&B unless `wandb` is none.
+def collect(
+    folders: Sequence[Path], out: Path, baseline: str | None = None, wandb: str | None = None
+) -> None:
+    """Read the runs of all folders and write the report to `out`.
+
+    Args:
+        folders: of sweeps or of single runs.
+        out: folder of the report; made if it is not there.
+        baseline: name of the experiment that differences are taken against.
+        wandb: `offline` or `online`: also log the panels to Weights & Biases.
 
     Raises:
         FsarError: no run in a folder, no such baseline, matplotlib is not installed, or W&B refuses.
     """
-    from rich.console import Console
-
-    from fsar_lab.report import plots
-    from fsar_lab.report.blocks import KEYS, rows_of
-    from fsar_lab.report.markdown import panel_markdown
-    from fsar_lab.report.page import page
-    from fsar_lab.report.panel_types import Chart, TablePanel
-    from fsar_lab.report.panels import build_panels
-    from fsar_lab.report.planned import waiting_runs
-    from fsar_lab.report.runs import read_runs
-    from fsar_lab.report.tables import print_panel, print_runs, saying
-    from fsar_lab.report.wandb_table import log_report, settings_of
-    from fsar_lab.result_files import write_text
-
     console = Console(highlight=False)
     runs = []
     for folder in folders:
@@ -65,8 +72,8 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None, wan
         (out / "plots").mkdir(exist_ok=True)
         for panel in panels:
             if isinstance(panel, Chart):
-                (out / "plots" / f"{panel.key}.png").write_bytes(plots.png(panel))
-                (out / "plots" / f"{panel.key}.svg").write_bytes(plots.svg(panel))
+                for ending, drawn in plots.files(panel).items():
+                    (out / "plots" / f"{panel.key}.{ending}").write_bytes(drawn)
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, KEYS)
         writer.writeheader()
@@ -75,16 +82,14 @@ def collect(folders: Sequence[Path], out: Path, baseline: str | None = None, wan
         markdown = "\n\n".join(panel_markdown(panel) for panel in tables)
         write_text(out / "table.md", f"# {title}\n\n{about}.\n\n{markdown}\n")
         write_text(out / "report.html", page(title, about, runs, panels))
-        if wandb != "none":
-            say("W&B")
+        if wandb is not None:
+            say("logging to W&B")
             log_report(panels, rows, out, settings_of(runs, folders[0], wandb))
     for panel in tables:
         if panel.key.startswith("results"):
             print_panel(panel, console)
     print_runs(runs, console)
     console.print(f"page:   {out}/report.html\ntables: {out}/table.md, table.csv\nplots:  {out}/plots")
-    if wandb == "offline":
-        console.print(f"W&B:    {out}/wandb  (wandb sync)")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -92,11 +97,9 @@ def main(arguments: Sequence[str]) -> None:
     options = dict(a.split("=", 1) for a in arguments if "=" in a and not Path(a).exists())
     folders = [Path(a) for a in arguments if "=" not in a or Path(a).exists()]
     if unknown := options.keys() - {"baseline", "out", "wandb"}:
-        known = "baseline=NAME, out=FOLDER or wandb=offline"
-        raise ConfigError(f"{', '.join(sorted(unknown))}: no such option -> {known}")
-    mode = options.get("wandb", "none")
-    if mode not in ("offline", "online", "none"):
-        raise ConfigError(f"wandb={mode}: no such mode -> offline, online or none")
+        raise ConfigError(f"{', '.join(sorted(unknown))}: no such option -> baseline=, out= or wandb=")
+    if (mode := options.get("wandb")) not in (None, "offline", "online"):
+        raise ConfigError(f"wandb={mode}: no such mode -> offline or online, or leave it out")
     if not folders:
         raise ConfigError(
             "name a sweep's folder: python -m fsar_lab.collect outputs/sweeps/NAME (see --help)"

@@ -27,11 +27,13 @@ def parts_markdown(result: Result) -> str:
 
 
 def panel_markdown(panel: TablePanel) -> str:
-    """A table of a report: title, a table for each section, note."""
+    """A table of a report: title, a table for each section, remarks, note."""
     parts = [f"### {panel.title}"]
     for title, rows, _ in panel.sections:
         parts += [*([f"**{title}**"] if title else []), _markdown(rows, panel.columns)]
-    return "\n\n".join([*parts, panel.note])
+    if panel.remarks:
+        parts.append("\n".join(f"- {remark}" for remark in panel.remarks))
+    return "\n\n".join([part.rstrip("\n") for part in [*parts, panel.note] if part])
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:

@@ -51,14 +51,9 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def png(panel: Chart) -> bytes:
-    """The chart with its title on white, for documents."""
-    return _render(panel, WIDE, "png", title=True)
-
-
-def svg(panel: Chart) -> bytes:
-    """The chart with its title as a file of its own."""
-    return _render(panel, WIDE, "svg", title=True)
+def files(panel: Chart) -> dict[str, bytes]:
+    """The chart with its title, by the endings of files: `png` on white, `svg`."""
+    return _render(panel, WIDE, ("png", "svg"), title=True)
 
 
 def inline_svg(panel: Chart, width: int) -> str:
@@ -68,7 +63,7 @@ def inline_svg(panel: Chart, width: int) -> str:
         panel: what to draw.
         width: CSS pixels that it is laid out for.
     """
-    text = _render(panel, width, "svg", title=False).decode()
+    text = _render(panel, width, ("svg",), title=False)["svg"].decode()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
     for colour, name in VARIABLES.items():
         text = text.replace(colour, f"var(--{name})")
@@ -82,7 +77,7 @@ def inline_svg(panel: Chart, width: int) -> str:
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(panel.title)}" ', 1)
 
 
-def _render(panel: Chart, width: int, kind: str, title: bool) -> bytes:
+def _render(panel: Chart, width: int, kinds: Sequence[str], title: bool) -> dict[str, bytes]:
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -100,11 +95,19 @@ def _render(panel: Chart, width: int, kind: str, title: bool) -> bytes:
             _bars(panel, axes, figure)
         if title:
             axes.set_title(panel.title, loc="left", fontsize=10, fontweight="bold")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # it is laid out; every file would do it again
         if isinstance(panel, ScatterPanel):
             _label_points(panel, axes, figure)
-        file = io.BytesIO()
-        paint = {"facecolor": "white", "dpi": 200} if kind == "png" else {"transparent": True}
-        figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else None, **paint)
+        return {kind: _saved(figure, kind) for kind in kinds}
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
+    file = io.BytesIO()
+    if kind == "png":
+        figure.savefig(file, format=kind, facecolor="white", dpi=200)
+    else:
+        figure.savefig(file, format=kind, transparent=True, metadata={"Date": None})
     return file.getvalue()
 
 
@@ -162,7 +165,6 @@ def _short(value: float) -> str:
 
 def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
     """Name every point where its name covers least: other names, points and the edge."""
-    figure.draw_without_rendering()
     frame = axes.get_window_extent()
     places = [axes.transData.transform((point.x, point.y)) for point in panel.points]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -15,7 +15,9 @@ from rich.table import Table
 from fsar_lab.report import rows as content
 from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import Column, Result
-from fsar_lab.report.runs import Run
+
+if TYPE_CHECKING:  # reading runs needs more than coding does
+    from fsar_lab.report.runs import Run
 
 LONGEST = 30  # characters of a name that leave room for figures on 80 columns
 
