@@ -37,7 +37,6 @@ class SweepJob:
 class Outcome:
     """What came of a job; `why` is empty if it is ok."""
 
-    name: str
     ok: bool
     bpd: float | None
     attempts: int
@@ -94,9 +93,8 @@ def record_failure(run_dir: Path, error: Exception, name: str, hashed: str | Non
 def outcome(job: SweepJob) -> Outcome:
     """What came of a job, from what its run directory holds."""
     result, attempts = result_files.read_result(job.run_dir), result_files.read_attempts(job.run_dir)
-    name = str(result.get("name", " ".join(job.overrides)))
     if done := finished(job.run_dir, job.config_hash):
-        return Outcome(name, True, done.get("bpd"), len(attempts), "")
+        return Outcome(True, done.get("bpd"), len(attempts), "")
     if running := result_files.is_running(job.run_dir):
         why = f"not finished: process {running['pid']} is at it"
     elif result.get("status") == "failed":
@@ -107,7 +105,7 @@ def outcome(job: SweepJob) -> Outcome:
         why = "not run"
     if result_files.used_up(job.run_dir, job.config_hash):
         why = f"{_used_up(job.run_dir)}; the last: {why}"
-    return Outcome(name, False, None, len(attempts), why)
+    return Outcome(False, None, len(attempts), why)
 
 
 def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -> int:
@@ -122,13 +120,15 @@ def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -
         The exit code: 0 if every job has its result, else 1.
     """
     outcomes = [outcome(job) for job in jobs]
+    shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
     table = Table(box=None, pad_edge=False)
     for heading in ("job", "status", "bpd", "attempts", "directory"):
         table.add_column(heading, overflow="fold")
     for job, came in zip(jobs, outcomes, strict=True):
         bpd = "–" if came.bpd is None else f"{came.bpd:.4f}"
         status = "ok" if came.ok else "failed"
-        table.add_row(came.name, status, bpd, str(came.attempts), job.run_dir.name)
+        own = " ".join(o for o in job.overrides if o not in shared)
+        table.add_row(own, status, bpd, str(came.attempts), job.run_dir.name)
     console.print(table)
     if all(came.ok for came in outcomes):
         return 0
@@ -144,4 +144,5 @@ def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -
 
 
 def _used_up(run_dir: Path) -> str:
-    return f"{MAX_ATTEMPTS} attempts have failed -> see {run_dir / RESULT}; delete {run_dir / ATTEMPTS} to try again"
+    files = f"see {run_dir / RESULT}; delete {run_dir / ATTEMPTS} to try again"
+    return f"{MAX_ATTEMPTS} attempts have failed -> {files}"

@@ -12,6 +12,7 @@ import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
@@ -36,8 +37,8 @@ TAGGED = ("backbone", "quantizer", "prior", "coder", "dataset", "experiment", "b
 class Job:
     """The task as Hydra calls it.
 
-    An object, because Hydra's launchers carry it to other processes, which must know the schemas and resolvers
-    before they compose anything.
+    An object, because Hydra's launchers carry it to other processes, which must know the schemas and
+    resolvers before they compose anything.
     """
 
     def __init__(self, task: Task) -> None:
@@ -164,18 +165,20 @@ def check_command_line(
     asked = get_args_parser().parse_args(list(arguments))
     if any(getattr(asked, name, None) for name in (*_ASK_ONLY, *_OWN_CONFIG)):
         return None
-    grid = sweep_grid(asked.overrides, config_dir)
-    if not asked.multirun and grid is None:
+    parsed, problems = mistakes.parse(asked.overrides)
+    if any(o.key_or_group == "hydra/launcher" and "submitit" in str(o.value()) for o in parsed):
+        _prepare_submitit()
+    grid = _grid(parsed, asked.multirun, config_dir) if not problems else None
+    if grid is None:
         compose(asked.overrides, config_dir, resources=asked.cfg is None)
         return None
     if asked.cfg is not None:
         return None
-    for_hydra = [o for o in asked.overrides if o.lstrip("+~").startswith(("hydra.", "hydra/"))]
-    launcher = [o.partition("=")[2] for o in for_hydra if o.startswith("hydra/launcher=")]
+    for_hydra = [str(o.input_line) for o in parsed if o.is_hydra_override()]
     found = []
-    for overrides in jobs([*(grid or []), *asked.overrides]):
+    for overrides in jobs([*grid, *asked.overrides]):
         config, run_dir = compose_job([*overrides, *for_hydra], config_dir, resources=True)
-        if config.trainer.devices > 1 and not any("submitit" in name for name in launcher):
+        if config.trainer.devices > 1 and not any("submitit" in o for o in for_hydra):
             raise ConfigError(
                 f"trainer.devices: {config.trainer.devices} devices in a multirun would run the whole sweep "
                 "in each process -> trainer.devices=1, or hydra/launcher=submitit_local"
@@ -184,20 +187,34 @@ def check_command_line(
     return found
 
 
-def sweep_grid(overrides: Sequence[str], config_dir: Path = CONFIG_DIR) -> list[str] | None:
-    """The grid that a file of conf/sweep brings, as overrides; None if the overrides name none.
+def _grid(parsed: Sequence[Override], multirun: bool, config_dir: Path) -> list[str] | None:
+    """What the configuration itself sweeps over (conf/sweep), as overrides; None if this is a single run.
 
     Raises:
-        ConfigError: The overrides cannot be parsed or composed.
+        ConfigError: The overrides cannot be composed.
     """
-    parsed, problems = mistakes.parse(overrides)
-    if problems:
-        raise ConfigError("\n".join(problems))
-    if not any(o.key_or_group == "sweep" for o in parsed):
+    if not multirun and not any(o.key_or_group in ("sweep", "hydra.mode") for o in parsed):
         return None
     single = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
-    params = compose_tree(single, config_dir, with_hydra=True).hydra.sweeper.params or {}
-    return [f"{key}={value}" for key, value in params.items()]
+    hydra_tree = compose_tree(single, config_dir, with_hydra=True).hydra
+    if not multirun and hydra_tree.mode != RunMode.MULTIRUN:
+        return None
+    return [f"{key}={value}" for key, value in (hydra_tree.sweeper.params or {}).items()]
+
+
+def _prepare_submitit() -> None:
+    """Load our launchers.
+
+    Raises:
+        ConfigError: The extra `sweep` is not installed.
+    """
+    try:
+        from fsar_lab import launchers
+    except ImportError as error:
+        raise ConfigError(
+            f"hydra/launcher: submitit is not installed ({error}) -> pip install 'fsar_lab[sweep]'"
+        ) from error
+    launchers.register()
 
 
 def jobs(overrides: Sequence[str]) -> Iterator[list[str]]:
