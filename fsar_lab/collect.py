@@ -11,7 +11,8 @@ number of them, is shown apart and not ranked.
 FOLDER         a sweep's folder, or that of a single run
 baseline=NAME  experiment, or classical codec, that differences are taken against, paired by seed
 out=FOLDER     where to; default: report/ in the first folder
-wandb=offline  or online: also log tables, plots and pictures as one W&B run in the sweep's group
+wandb=offline  or online: also log tables, plots and pictures as one W&B run in the sweep's group (offline
+               files in out/wandb, for `wandb sync`)
 
 Writes report.html (opens offline), table.md, table.csv (one line an experiment, every figure, sizes in bytes)
 and the plots as PNG and SVG. Needs `pip install 'fsar_lab[report]'`.
@@ -28,7 +29,6 @@ from pathlib import Path
 from rich.console import Console
 
 from fsar_lab.config.app import run_program
-from fsar_lab.config.schema import LoggerConfig
 from fsar_lab.errors import ConfigError
 from fsar_lab.report import plots
 from fsar_lab.report.blocks import KEYS, rows_of
@@ -37,9 +37,9 @@ from fsar_lab.report.page import page
 from fsar_lab.report.panel_types import Chart, TablePanel
 from fsar_lab.report.panels import build_panels
 from fsar_lab.report.planned import waiting_runs
-from fsar_lab.report.runs import Run, read_runs
+from fsar_lab.report.runs import read_runs
 from fsar_lab.report.tables import print_panel, print_runs, saying
-from fsar_lab.report.wandb_table import log_report
+from fsar_lab.report.wandb_table import log_report, settings_of
 from fsar_lab.result_files import write_text
 
 
@@ -77,26 +77,19 @@ def collect(
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, KEYS)
         writer.writeheader()
-        writer.writerows(rows_of(runs, baseline))
+        writer.writerows(rows := rows_of(runs, baseline))
         write_text(out / "table.csv", table.getvalue())
         markdown = "\n\n".join(panel_markdown(panel) for panel in tables)
         write_text(out / "table.md", f"# {title}\n\n{about}.\n\n{markdown}\n")
         write_text(out / "report.html", page(title, about, runs, panels))
         if wandb is not None:
             say("logging to W&B")
-            log_report(panels, folders[0], logger_of(runs, wandb))
+            log_report(panels, rows, out, settings_of(runs, folders[0], wandb))
     for panel in tables:
         if panel.key.startswith("results"):
             print_panel(panel, console)
     print_runs(runs, console)
     console.print(f"page:   {out}/report.html\ntables: {out}/table.md, table.csv\nplots:  {out}/plots")
-
-
-def logger_of(runs: Sequence[Run], mode: str) -> LoggerConfig:
-    """Project, user and group of W&B that the runs were configured with."""
-    given = runs[0].config.get("logger") or {}
-    about = {key: given[key] for key in ("project", "entity", "group") if given.get(key)}
-    return LoggerConfig(mode, **about)
 
 
 def main(arguments: Sequence[str]) -> None:

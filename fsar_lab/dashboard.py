@@ -9,9 +9,9 @@ shows the runs that are in W&B (logger=wandb, or `wandb sync` of offline files),
   python -m fsar_lab.dashboard sweep=outputs/sweeps/NAME baseline=vqvae_c2     and differences
   python -m fsar_lab.dashboard dry_run=true                  only write what would be created
 
-project=fsar_lab   the W&B project
-entity=NAME        user or team; default: that of your key
-sweep=FOLDER       only this sweep's runs; the folder's name is their group
+project=NAME       the W&B project; default: the sweep's, or fsar_lab
+entity=NAME        user or team; default: the sweep's, or that of your key
+sweep=FOLDER       only the runs of this sweep, which are a group in W&B
 baseline=NAME      experiment that the tables' differences are taken against
 dry_run=true       publish nothing, write the view as JSON; so it is, too, without a key
 output=FILE        where to; default: dashboard.json in the sweep's folder, else in the outputs' folder
@@ -32,9 +32,11 @@ from pathlib import Path
 from typing import Any
 
 from fsar_lab.config.app import run_program
+from fsar_lab.config.schema import LoggerConfig
 from fsar_lab.errors import ConfigError, FsarError
 from fsar_lab.report.panels import build_panels
 from fsar_lab.report.runs import Run, read_runs
+from fsar_lab.report.wandb_table import settings_of
 
 NOBODY = "your-entity"  # stands in the JSON where nobody is known
 
@@ -43,7 +45,7 @@ NOBODY = "your-entity"  # stands in the JSON where nobody is known
 class Options:
     """What the command line takes; see the module's text."""
 
-    project: str = "fsar_lab"
+    project: str | None = None
     entity: str | None = None
     sweep: str | None = None
     baseline: str | None = None
@@ -62,14 +64,15 @@ def main(arguments: list[str]) -> None:
         raise FsarError("the package wandb-workspaces is not installed -> pip install 'fsar_lab[dashboard]'")
     from fsar_lab.report.workspace import build_workspace
 
-    runs, group, panels = [], None, []
+    runs, panels, settings = [], [], LoggerConfig()
     if options.sweep:
         runs = read_runs(Path(options.sweep))
-        group = group_of(runs, Path(options.sweep))
         panels = build_panels(runs, options.baseline)
-    owner = None if options.dry_run else owner_of_key(options.entity)
-    entity = owner or options.entity or NOBODY
-    workspace = build_workspace(options.project, entity, group, panels, speeds_of(runs))
+        settings = settings_of(runs, Path(options.sweep))
+    asked = options.entity or settings.entity
+    owner = None if options.dry_run else owner_of_key(asked)
+    project, entity = options.project or settings.project, owner or asked or NOBODY
+    workspace = build_workspace(project, entity, settings.group, panels, speeds_of(runs))
     if owner:
         with refusals():
             workspace.save()
@@ -123,15 +126,6 @@ def parse(arguments: list[str]) -> Options:
         raise ConfigError(f"{error.full_key}: {reason} -> python -m fsar_lab.dashboard --help") from error
     assert isinstance(options, Options)
     return options
-
-
-def group_of(runs: list[Run], folder: Path) -> str:
-    """The W&B group of a sweep's runs: the one they were configured with, else the folder's name."""
-    given = [(run.config.get("logger") or {}).get("group") for run in runs]
-    named = sorted({str(group) for group in given if group})
-    if len(named) > 1:
-        raise FsarError(f"{folder}: its runs are in several groups of W&B: {', '.join(named)}")
-    return named[0] if named else folder.resolve().name
 
 
 def speeds_of(runs: list[Run]) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ class CodebookUse(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log what the module has counted; its own hook, which begins anew, comes after the callbacks'."""
-        usage = getattr(pl_module.val_figures, "usage", None)
+        usage = getattr(getattr(pl_module, "val_figures", None), "usage", None)  # None: no codebooks
         if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(usage, CodebookUsage):
             return
         counts = usage.histogram.double().cpu().numpy()

@@ -8,30 +8,51 @@ from typing import Any
 
 from fsar_lab import wandb_run
 from fsar_lab.config.schema import LoggerConfig
+from fsar_lab.errors import FsarError
 from fsar_lab.report.panel_types import BarsPanel, ImagesPanel, Panel, ScatterPanel, TablePanel
-from fsar_lab.report.rows import Column
+from fsar_lab.report.rows import Column, Row
+from fsar_lab.report.runs import Run
 
 JOB_TYPE = "collect"  # by which dashboards tell a report from a training
 PREFIX = "report"
 
 
-def log_report(panels: Sequence[Panel], folder: Path, settings: LoggerConfig) -> None:
-    """Log the panels of a sweep as one W&B run of job type `collect` in the sweep's group.
+def settings_of(runs: Sequence[Run], folder: Path, mode: str = "offline") -> LoggerConfig:
+    """Project, entity and group of W&B that the runs of a sweep were configured with.
+
+    Where they name no group it is that of the folder's name.
+
+    Raises:
+        FsarError: they do not agree.
+    """
+    found = {"group": folder.resolve().name}
+    for key in ("project", "entity", "group"):
+        values = {str(value) for run in runs if (value := (run.config.get("logger") or {}).get(key))}
+        if len(values) > 1:
+            raise FsarError(f"{folder}: its runs have several {key}s in W&B: {', '.join(sorted(values))}")
+        if values:
+            found[key] = values.pop()
+    return LoggerConfig(mode, found.get("project", LoggerConfig.project), found.get("entity"), found["group"])
+
+
+def log_report(panels: Sequence[Panel], rows: Sequence[Row], out: Path, settings: LoggerConfig) -> None:
+    """Log a sweep's report as one W&B run of job type `collect` in the sweep's group.
 
     Args:
         panels: As `build_panels` gives them; each becomes `report/<key>`.
-        folder: The sweep's folder; its name is the group unless `settings` name one, and the offline files go
-            to `folder/wandb`.
+        rows: As `rows_of` gives them; they become the table `report/rows`.
+        out: The offline files go to `out/wandb`.
         settings: Project, entity, group, and `offline` or `online`.
 
     Raises:
         ConfigError: W&B refuses, for want of a key or of a network.
     """
-    group = settings.group or folder.resolve().name
-    named = LoggerConfig(settings.mode, settings.project, settings.entity, group, settings.tags)
+    content = {panel.key: drawn for panel in panels if (drawn := draw(panel)) is not None}
+    if rows:
+        content["rows"] = _table(list(rows[0]), [list(row.values()) for row in rows])
     with wandb_run.finished():
-        run = wandb_run.start(named, folder, name=f"{group} report", job_type=JOB_TYPE)
-        run.log({f"{PREFIX}/{panel.key}": drawn for panel in panels if (drawn := draw(panel)) is not None})
+        run = wandb_run.start(settings, out, name=f"{settings.group} report", job_type=JOB_TYPE)
+        run.log({f"{PREFIX}/{key}": drawn for key, drawn in content.items()})
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Any:

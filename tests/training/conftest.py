@@ -178,6 +178,7 @@ def logged_sweep(
         "trainer.validate_every=0.5",
         "callbacks.progress=false",
         "callbacks.pictures.images=2",
+        "callbacks.coding.siblings=false",
         "callbacks.coding.baselines=[png]",
         "callbacks.coding_speed.batch_sizes=[8]",
         "callbacks.coding_speed.repeats=1",

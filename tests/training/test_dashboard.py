@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fsar_lab import dashboard
-from fsar_lab.config.schema import LoggerConfig
+from fsar_lab import collect, dashboard
 from fsar_lab.errors import ConfigError, FsarError
+from fsar_lab.report.blocks import KEYS, rows_of
 from fsar_lab.report.panel_types import Axis, Point, ScatterPanel, TablePanel
 from fsar_lab.report.panels import build_panels
 from fsar_lab.report.runs import read_runs
-from fsar_lab.report.wandb_table import log_report
+from fsar_lab.report.wandb_table import log_report, settings_of
 
 if TYPE_CHECKING:
     from tests.training.conftest import LoggedSweep
@@ -186,26 +186,44 @@ def test_a_sweep_s_report_is_one_run_of_its_group(
     wandb_records: Callable[[Path], dict[str, list[Any]]],
 ) -> None:
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
-    panels = build_panels(read_runs(logged_sweep.folder), "png")
+    runs = read_runs(logged_sweep.folder)
+    panels, rows = build_panels(runs, "png"), rows_of(runs, "png")
     rate = ScatterPanel(
         key="rate", title="t", x=Axis("speed", "x"), y=Axis("bpd", "y"), points=[Point("a", 1.0, 2.0)]
     )
-    (tmp_path / "both").mkdir()
-    log_report([*panels, rate], tmp_path / "both", LoggerConfig())
-    records = wandb_records(tmp_path / "both")
+    log_report([*panels, rate], rows, tmp_path, settings_of(runs, logged_sweep.folder))
+    records = wandb_records(tmp_path)
     (run,) = records["run"]
     assert (run["run_group"], run["job_type"]) == ("both", "collect")
     assert [end["exit_code"] for end in records["exit"]] == [0]
     logged = {key: value for row in records["history"] for key, value in row["item"].items()}
-    (files,) = (tmp_path / "both").glob("wandb/offline-run-*/files")
+    (files,) = tmp_path.glob("wandb/offline-run-*/files")
     for panel in panels:
         if isinstance(panel, TablePanel):
             table = json.loads((files / logged[f"report/{panel.key}.path"]).read_text())
             assert len(set(table["columns"])) == len(table["columns"]) == len(panel.columns) + 1
-            rows = [row for _, section, _ in panel.sections for row in section]
+            shown = [row for _, section, _ in panel.sections for row in section]
             assert [cells[1:] for cells in table["data"]] == [
-                [pytest.approx(row.get(column.key)) for column in panel.columns] for row in rows
+                [pytest.approx(row.get(column.key)) for column in panel.columns] for row in shown
             ]
     assert logged["report/images.count"] == 2
     points = json.loads((files / logged["report/rate_table.path"]).read_text())
     assert points["data"] == [["a", 1.0, 2.0, None, False]]
+    everything = json.loads((files / logged["report/rows.path"]).read_text())
+    assert everything["columns"] == list(KEYS)
+    assert [cells[0] for cells in everything["data"]] == [row["experiment"] for row in rows]
+
+
+def test_collect_offers_the_report_to_wandb(
+    logged_sweep: LoggedSweep,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("matplotlib", reason="pip install 'fsar_lab[report]'")
+    sent: list[Any] = []
+    monkeypatch.setattr(collect, "log_report", lambda *arguments: sent.append(arguments))
+    collect.main([str(logged_sweep.folder), f"out={tmp_path}", "wandb=offline"])
+    ((panels, rows, out, settings),) = sent
+    assert {"results", "losses", "images"} <= {panel.key for panel in panels}
+    assert [row["experiment"] for row in rows][-1] == "png"
+    assert (out, settings.mode, settings.group) == (tmp_path, "offline", "both")
