@@ -116,6 +116,7 @@ def _block(group: list[Experiment], codecs: list[Experiment], baseline: str | No
     if untrained:
         title = "not trained: too few training images to be ranked, coded to show that they are lossless"
         rows = _rows(untrained, [*untrained, *unlearned], baseline)
+        rows.sort(key=lambda row: str(row["experiment"]))
         sections.append(Section(title, rows, ranked=False))
     if unlearned:
         # A budget's baseline says nothing about another's; with one budget it is everybody's.

@@ -20,10 +20,9 @@ from fsar_lab.report.panel_types import (
     TablePanel,
 )
 from fsar_lab.report.plots import NARROW, WIDE, inline_svg
-from fsar_lab.report.rows import Column, Row
+from fsar_lab.report.rows import STATES, Column, Row
 from fsar_lab.report.runs import Run
 
-STATES = {"ok": "finished", "running": "running", "waiting": "waiting", "failed": "failed"}
 LONG = 40  # characters of a cell that may be broken into lines
 FOLDED = ("losses", "speed")  # tables of detail, closed at first
 

@@ -83,6 +83,7 @@ def test_other_numbers_of_training_images_are_another_section(make: Make) -> Non
         read_run(make("b", 0, 3.9, train_images=50_100)),  # whole batches
         read_run(make("c", 0, 3.0, "trainer.train_images=100_000")),
         read_run(make("smoke", 0, 2.0, "trainer.train_images=2_000")),
+        read_run(make("smaller smoke", 0, 5.0, "trainer.train_images=1_000")),
         read_run(make("context", 0, 1.0, CONTEXT, train_images=64)),
     ]
     (block,), _ = blocks_of(runs, baseline="a")
@@ -90,11 +91,7 @@ def test_other_numbers_of_training_images_are_another_section(make: Make) -> Non
     assert found == [
         ("100,000 training images", ["c"], True),
         ("50,100 training images", ["b", "a"], True),
-        (
-            "not trained: too few training images to be ranked, coded to show that they are lossless",
-            ["smoke"],
-            False,
-        ),
+        (NOT_TRAINED, ["smaller smoke", "smoke"], False),
         ("nothing to train: classical codecs and fitted models", ["context", "jxl_e7", "png"], False),
     ]
     rows = {row["experiment"]: row for row in block.rows}

@@ -42,7 +42,7 @@ def test_a_sweep_that_is_still_running(
     assert r"vq\|vae" in markdown and "jxl_e7" in markdown and "TrainingError: [boom]" in markdown
     assert "| late | 0 | running | 75% |" in markdown
     said = capsys.readouterr().out
-    assert "4.4500 ± 0.0707" in said and "4 ok" in said
+    assert "4.4500 ± 0.0707" in said and "4 finished" in said
     assert "running: late, seed 0, 75% of the training images seen" in said and "[boom]" in said
     for key in ("rate-speed", "rate-bundle", "rate-tables", "bits", "time", "training", "perplexity"):
         with Image.open(out / "plots" / f"{key}.png") as image:
