@@ -165,7 +165,7 @@ def pictures(experiments: Sequence[Experiment]) -> ImagesPanel | None:
 
 
 def _comparable(block: Block) -> list[tuple[str, Row]]:
-    """Rows for charts, with labels that tell budgets apart; those not trained only if no other was trained."""
+    """Rows for charts, labels telling budgets apart; those not trained only if no other was trained."""
     budgets = sum(section.ranked for section in block.sections)
     rows = []
     for row in block.rows:
