@@ -71,6 +71,8 @@ def print_runs(runs: Sequence[Run], console: Console) -> None:
     console.print(", ".join(f"{n} {state}" for state, n in states.items()))
     for run in runs:
         trained = "" if run.progress is None else f", {run.progress:.0%} of the training images seen"
+        if run.written:
+            trained += f" by {run.written} UTC"
         if run.status != "ok":
             error = f": {run.error}" if run.error else ""
             said = f"{run.status}: {run.name}, seed {run.seed}{trained}, {run.path}{error}"

@@ -131,7 +131,7 @@ def test_remarks_on_code_and_repetitions(make: Make) -> None:
 
 def test_names_and_baselines(make: Make) -> None:
     runs = [
-        read_run(make("a", 0, 4.0, "optimizer.lr=0.1")),
+        read_run(make("a", 0, 4.0, "optimizer.lr=0.1", "trainer.threads=3")),
         read_run(make("a", 1, 4.0, "optimizer.lr=0.1")),
         read_run(make("a", 0, 4.5, "optimizer.lr=0.2")),
     ]

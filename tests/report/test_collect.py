@@ -13,6 +13,7 @@ from PIL import Image
 from fsar_lab import collect
 from fsar_lab.errors import ConfigError
 from fsar_lab.report.blocks import KEYS
+from fsar_lab.report.runs import read_runs
 
 from .conftest import Make
 
@@ -49,9 +50,7 @@ def test_a_sweep_that_is_still_running(
             assert image.width > 1000 and len(image.convert("RGB").getcolors(1 << 20) or ()) > 20
         assert (out / "plots" / f"{key}.svg").read_text().count("<path") > 5
     assert (out / "report.html").is_file()
-    first = (out / "table.csv").read_bytes()
-    collect.main([str(sweep), "baseline=vq|vae"])  # its own report is no run
-    assert (out / "table.csv").read_bytes() == first
+    assert len(read_runs(sweep)) == 6  # its own report is no run
 
 
 def test_several_folders_and_nothing_finished(
