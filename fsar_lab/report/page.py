@@ -72,7 +72,8 @@ def page(title: str, about: str, runs: Sequence[Run], panels: Sequence[Panel]) -
 </main>
 <footer>
 <p>bpd: bits per 8-bit sample, from bytes on disk. <em>Estimated</em>: a cross-entropy, not bytes.
-±: standard deviation over seeds. MB: 10<sup>6</sup> bytes of uint8 samples.</p>
+±: standard deviation over seeds. MB: 10<sup>6</sup> bytes of uint8 samples.
+A name that finds no room in a chart appears under the pointer; headings of tables sort.</p>
 </footer>
 <script>
 {_asset("page.js")}</script>

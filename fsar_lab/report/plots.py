@@ -23,6 +23,7 @@ DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 Alignment = Literal["left", "center", "right"]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 WIDE, NARROW = 560, 350  # CSS pixels
+MOST_COVERED = 0.25  # of a name
 _LEGEND_LINE, _BAR = 17, 38
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -169,7 +170,10 @@ def _short(value: float) -> str:
 
 
 def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
-    """Name every point where its name covers least: other names, points and the edge."""
+    """Name every point where its name covers least of other names, points and the edge.
+
+    A name that would cover much is left out; on the page it appears under the pointer.
+    """
     frame = axes.get_window_extent()
     places = [axes.transData.transform((point.x, point.y)) for point in panel.points]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
@@ -188,6 +192,9 @@ def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
                 + 0.5 * abs(place[1]) ** 1.5
             ),
         )
+        if sum(_overlap(best[2], other) for other in taken) > MOST_COVERED * box.width * box.height:
+            text.remove()
+            continue
         taken.append(best[2])
         text.set_horizontalalignment(best[0])
         text.set_position(({"left": 7, "right": -7, "center": 0}[best[0]] / size, best[1] / size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 
 import numpy as np
@@ -124,6 +125,12 @@ def test_remarks_on_code_and_repetitions(make: Make) -> None:
     (block,), _ = blocks_of(runs)
     assert any("0123456 (1 runs), abcdef0+ (1 runs)" in note for note in block.notes)
     assert block.notes[0].startswith("Smallest after 50,000 training images: a, 4.0000 bpd; 0.0 % ")
+    assert not any("machines" in note for note in block.notes)
+    for name, host in (("a", "here"), ("b", "there")):
+        attempt = {"started": "2026-11-26T10:00:00", "ended": "2026-11-26T11:00:00", "host": host}
+        (path.parent / f"{name}-0" / "attempts.json").write_text(json.dumps([attempt]))
+    (block,), _ = blocks_of([read_run(run.path) for run in runs])
+    assert any(note.endswith("speeds do not compare: here, there.") for note in block.notes)
     again = make("a", 0, 4.1, "trainer.threads=2")  # which does not decide the outcome
     (block,), _ = blocks_of([*runs, read_run(again)])
     assert any("a: a seed was run more than once" in note for note in block.notes)
