@@ -23,7 +23,7 @@ DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 Alignment = Literal["left", "center", "right"]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 WIDE, NARROW = 560, 350  # CSS pixels
-MOST_COVERED = 0.25  # of a name
+MOST_COVERED = 0.15  # of a name
 _LEGEND_LINE, _BAR = 17, 38
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
