@@ -47,7 +47,7 @@ def experiment(
     from fsar_lab import run_files
     from fsar_lab.bundle import make_bundle
     from fsar_lab.callbacks.coding_speed import as_metrics
-    from fsar_lab.coding import code, to_array
+    from fsar_lab.coding import code, to_images
     from fsar_lab.fitting import fit
     from fsar_lab.loggers import first_process, quiet_console
     from fsar_lab.report.tables import print_result, saying
@@ -63,7 +63,7 @@ def experiment(
     if not fitted.is_global_zero:  # the other ranks have nothing left to do
         return {}
     facts |= {"parameters": count_parameters(fitted.compressor), **fitted.facts}
-    codec, images = run_dir / run_files.CODEC, to_array(dataset.test)
+    codec, images = run_dir / run_files.CODEC, to_images(dataset.test)
     with saying(console) as say:
         say("making the integer model")
         make_bundle(config, fitted.compressor, dataset, facts).save(codec)

@@ -68,8 +68,8 @@ def to_plain(config: Any) -> dict[str, Any]:
 def config_hash(config: TrainConfig) -> str:
     """Hash of what decides the outcome of a run: 16 hexadecimal digits.
 
-    Paths, logger, callbacks and the run's name are left out; of `dataset.root` only the folder's own name
-    counts, so that the same data set in another place gives the same hash.
+    Paths, logger, callbacks and the run's name are left out; of `dataset.root` (and `test_roots`) only
+    the folder's own name counts, so that the same data set in another place gives the same hash.
     """
     plain = to_plain(config)
     for key in _NOT_HASHED:
@@ -81,6 +81,9 @@ def config_hash(config: TrainConfig) -> str:
     root = plain["dataset"].get("root")
     if root is not None:
         plain["dataset"]["root"] = Path(root).name
-    plain["dataset"].pop("download", None)
+    if "test_roots" in plain["dataset"]:
+        plain["dataset"]["test_roots"] = [Path(root).name for root in plain["dataset"]["test_roots"]]
+    for key in ("download", "cache", "memory_gb"):
+        plain["dataset"].pop(key, None)
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
