@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class DiskSource(Source):
             if file.stat().st_size != self._first + math.prod(shape):
                 raise DataError(f"{file}: it was cut off -> remove it, it is made anew")
             self._descriptor = os.dup(stream.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
         self._shape = shape[1:]
         self._bytes = math.prod(self._shape)
         self.positions = positions
@@ -48,9 +50,6 @@ class DiskSource(Source):
 
     def __len__(self) -> int:
         return len(self.positions)
-
-    def __del__(self) -> None:
-        os.close(self._descriptor)
 
     def pick(self, indices: Tensor, uniform: Tensor) -> Tensor:
         """See ImageSource.pick."""
