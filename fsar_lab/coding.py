@@ -25,6 +25,7 @@ from fsar_lab.models.compressor import Compressor
 
 Say = Callable[[str], None]
 SINGLE_IMAGES = 32  # that are coded by themselves where that costs more
+ESTIMATED_TILES = 1024  # of photographs, at a time: bounds the memory
 
 
 def to_images(source: ImageSource | Photographs) -> Images:
@@ -151,7 +152,8 @@ def _arrays(codec: Codec, images: Images) -> Iterator[NDArray[np.uint8]]:
     if isinstance(images, np.ndarray):
         yield images
         return
-    for part in tiling.in_groups(tiling.size_runs(images), tiling.TILE, codec.model.factor):
+    runs, factor = tiling.size_runs(images), codec.model.factor
+    for part in tiling.in_groups(runs, tiling.TILE, factor, lanes=ESTIMATED_TILES):
         yield part.cut(images)
 
 
