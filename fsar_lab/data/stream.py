@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 from fsar_lab.data.source import ImageSource, draw
+
+AHEAD = 2  # batches of slow sources that are ready before they are asked for
 
 
 class TrainStream:
@@ -64,8 +68,19 @@ class TrainStream:
         return max(0, self.steps - self.start_step)
 
     def __iter__(self) -> Iterator[Tensor]:
-        for step in range(self.start_step, self.steps):
-            yield self.batch(step)
+        steps = range(self.start_step, self.steps)
+        return self._ahead(steps) if self.source.slow else map(self.batch, steps)
+
+    def _ahead(self, steps: range) -> Iterator[Tensor]:
+        """The same batches, each picked by another thread while the one before is being used."""
+        with ThreadPoolExecutor(1) as other:
+            waiting: deque[Future[Tensor]] = deque()
+            for step in steps:
+                waiting.append(other.submit(self.batch, step))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            for batch in waiting:
+                yield batch.result()
 
     def batch(self, step: int) -> Tensor:
         """This rank's share of the global batch of `step`: uint8 [batch_size / world_size, 3, H, W]."""
