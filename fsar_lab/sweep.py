@@ -6,7 +6,9 @@ Imports neither torch nor lightning.
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from rich.table import Table
 from fsar_lab import result_files
 from fsar_lab.config.build import config_hash
 from fsar_lab.config.schema import TrainConfig
-from fsar_lab.errors import InterruptedTrainingError
+from fsar_lab.errors import InterruptedTrainingError, TrainingError
 from fsar_lab.result_files import ATTEMPTS, MAX_ATTEMPTS, RESULT
 
 NOT_A_NUMBER = float("nan")  # what a job that has no result returns
@@ -79,6 +81,30 @@ def run_job(
     except Exception as error:
         record_failure(run_dir, error, config.name, hashed)
         return NOT_A_NUMBER
+
+
+def run_apart(overrides: Sequence[str], run_dir: Path) -> float:
+    """Run a job of several devices as a command of its own, whose process Lightning can multiply.
+
+    Args:
+        overrides: The job's, as Hydra has them.
+        run_dir: Its run directory.
+
+    Returns:
+        The bpd.
+
+    Raises:
+        TrainingError: The command failed.
+    """
+    single = ["hydra.mode=RUN", f"hydra.run.dir='{run_dir}'"]
+    # Without what says that SLURM has started a task: Lightning would leave it to SLURM to start the others.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
+    command = [sys.executable, "-m", "fsar_lab.train", *overrides, *single]
+    code = subprocess.run(command, env=environment, check=False).returncode
+    result = result_files.read_result(run_dir)
+    if code or result.get("status") != "ok":
+        raise TrainingError(str(result.get("error", f"the training's process ended with {code}")))
+    return float(result["bpd"])
 
 
 def record_failure(run_dir: Path, error: Exception, name: str, hashed: str | None = None) -> None:

@@ -57,12 +57,19 @@ class Job:
             config = to_config(tree)
             validate(config)
             label(config, hydra_config)
-            return sweep.run_job(self.task, config, run_dir) if sweeping else self.task(config, run_dir)
+            if not sweeping:
+                return self.task(config, run_dir)
+            return sweep.run_job(self.task if config.trainer.devices == 1 else _apart, config, run_dir)
         except FsarError as error:
             if not sweeping:
                 _stop(error)
             sweep.record_failure(run_dir, error, str(tree.get("name")))
             return sweep.NOT_A_NUMBER
+
+
+def _apart(config: TrainConfig, run_dir: Path) -> float:
+    del config  # the command composes it again
+    return sweep.run_apart(list(HydraConfig.get().overrides.task), run_dir)
 
 
 def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:

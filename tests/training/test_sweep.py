@@ -99,6 +99,18 @@ def test_a_killed_job_costs_only_itself(sweep: list[str], train_command: Start, 
     assert {seed: result["status"] for seed, result in read(sweep_dir, "seed").items()} == {1: "ok", 2: "ok"}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not SUBMITIT, reason="submitit, of the extra `sweep`, is not installed")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core: two processes are refused")
+def test_a_job_of_two_devices(sweep: list[str], train_command: Start, tmp_path: Path) -> None:
+    sweep_dir = tmp_path / "outputs" / "sweeps" / "seeds"
+    command = train_command([*sweep, "hydra/launcher=submitit_local", "seed=1", "trainer.devices=2"])
+    assert command.wait() == 0, command.stdout + command.stderr
+    (result,) = read(sweep_dir, "trainer.devices").values()
+    assert (result["status"], result["train_images"]) == ("ok", 80)
+    assert attempts(sweep_dir, "trainer.devices") == {2: ["ok"]}
+
+
 def pids(sweep_dir: Path, seed: int) -> list[int]:
     """The process that is at the job of a seed."""
     return [tried[-1]["pid"] for value, tried in read(sweep_dir, "seed", ATTEMPTS).items() if value == seed]
