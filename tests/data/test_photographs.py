@@ -52,7 +52,7 @@ def test_kodak(kodak: Path) -> None:
     assert data.describe().startswith("24 whole images of any size (0.0 megapixels) for test: Kodak")
     with pytest.warns(UserWarning, match="r0k"):
         some = Kodak(KodakConfig(root=str(kodak), test_images=3, test_multiple=20))
-    assert sizes(some.test) == [(3, 20, 40), (3, 20, 40), (3, 40, 20)]
+    assert sizes(some.test) == [(3, 20, 40), (3, 40, 20), (3, 40, 20)]
     whole = data.test.images[0]  # type: ignore[union-attr]
     assert torch.equal(some.test.images[0], whole[:, 6:26, 4:44])  # type: ignore[union-attr]
 
