@@ -17,9 +17,10 @@ from fsar_lab.config.schema import FolderConfig
 from fsar_lab.data.augment import augmented
 from fsar_lab.data.crops import CropSource, FileCropSource
 from fsar_lab.data.dataset import Dataset
-from fsar_lab.data.photo_files import content_hash, in_threads, number_of, read_photo
+from fsar_lab.data.photo_files import content_hash, number_of, read_photo
 from fsar_lab.data.places import folder_parts
 from fsar_lab.data.source import ImageSource, Photographs, TensorSource, spread
+from fsar_lab.data.threads import in_threads
 from fsar_lab.errors import DataError
 
 NAMED = 5  # files that a warning names, at most

@@ -13,10 +13,11 @@ from fsar_lab.config.schema import OpenImagesConfig
 from fsar_lab.data.augment import augmented
 from fsar_lab.data.crops import FileCropSource, centre
 from fsar_lab.data.dataset import Dataset
-from fsar_lab.data.photo_files import in_threads, read_photo
+from fsar_lab.data.photo_files import read_photo
 from fsar_lab.data.places import openimages_files
 from fsar_lab.data.source import TensorSource, spread
 from fsar_lab.data.test_sets import chosen, read_whole
+from fsar_lab.data.threads import in_threads
 from fsar_lab.errors import DataError
 
 
