@@ -32,8 +32,13 @@ def to_images(source: ImageSource | Photographs) -> Images:
     """All images of a source: uint8 [N, H, W, 3], or a list of uint8 [H, W, 3] if they are of any sizes."""
     if isinstance(source, Photographs):
         return [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in source.images]
-    parts = [batch.permute(0, 2, 3, 1).numpy() for batch in batches(source, 1024)]
-    return np.ascontiguousarray(np.concatenate(parts))
+    images, done = np.empty((0, 0, 0, 3), np.uint8), 0
+    for batch in batches(source, 1024):
+        if not done:
+            images = np.empty((len(source), *batch.shape[2:], 3), np.uint8)
+        images[done : done + len(batch)] = batch.permute(0, 2, 3, 1).numpy()
+        done += len(batch)
+    return images
 
 
 def code(

@@ -92,7 +92,7 @@ def say_where(console: Any, config: TrainConfig, run_dir: Path, result: Path) ->
         + (f", {run_dir}/wandb (wandb sync)" if config.logger.mode == "offline" else "")
         + (f", {run_dir}/tensorboard" if config.logger.tensorboard else ""),
         "bit maps": f"{run_dir}/pictures",
-        "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=photos dataset.root=FOLDER",
+        "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=folder dataset.root=FOLDER",
     }
     if not (run_dir / "pictures").is_dir():  # switched off, or nothing was trained
         del rows["bit maps"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from fsar_lab.data.photo_files import planes, read_pixels
 from fsar_lab.data.source import Source, mirror
+from fsar_lab.data.threads import cores
 from fsar_lab.errors import DataError
 
 
@@ -71,7 +71,7 @@ class FileCropSource(Source):
         self._tile = tile
         times = torch.ones(len(files), dtype=torch.int64) if repeats is None else repeats
         self._file = torch.repeat_interleave(torch.arange(len(files)), times)
-        self._threads = ThreadPoolExecutor(os.cpu_count())
+        self._threads = ThreadPoolExecutor(cores())
 
     def __len__(self) -> int:
         return len(self._file)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from fsar_lab.config.schema import FolderConfig
 from fsar_lab.data.augment import augmented
 from fsar_lab.data.crops import CropSource, FileCropSource
 from fsar_lab.data.dataset import Dataset
-from fsar_lab.data.photo_files import content_hash, in_threads, number_of, read_photo
+from fsar_lab.data.photo_files import content_hash, number_of, read_photo
 from fsar_lab.data.places import folder_parts
 from fsar_lab.data.source import ImageSource, Photographs, TensorSource, spread
+from fsar_lab.data.threads import in_threads
 from fsar_lab.errors import DataError
 
 NAMED = 5  # files that a warning names, at most
+MANY = 200  # images take so long to read that a bar shows how far it is
 
 
 @dataclass
@@ -105,7 +110,15 @@ def read_all(files: Sequence[Path], memory: float) -> list[Photo]:
     photos: list[Photo] = []
     complaints: list[str] = []
     kept = 0
-    for file, (pixels, complaint) in zip(files, in_threads(read_photo, files), strict=True):
+    read = track(
+        in_threads(read_photo, files),
+        "reading images",
+        len(files),
+        console=Console(file=sys.stderr),
+        transient=True,
+        disable=len(files) < MANY,
+    )
+    for file, (pixels, complaint) in zip(files, read, strict=True):
         if complaint:
             complaints.append(f"{file.name}: {complaint}")
         if pixels is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from fsar_lab.config.schema import OpenImagesConfig
 from fsar_lab.data.augment import augmented
 from fsar_lab.data.crops import FileCropSource, centre
 from fsar_lab.data.dataset import Dataset
-from fsar_lab.data.photo_files import in_threads, read_photo
+from fsar_lab.data.photo_files import read_photo
 from fsar_lab.data.places import openimages_files
 from fsar_lab.data.source import TensorSource, spread
 from fsar_lab.data.test_sets import chosen, read_whole
+from fsar_lab.data.threads import in_threads
 from fsar_lab.errors import DataError
 
 
@@ -32,6 +34,12 @@ class OpenImages(Dataset):
         numbers = spread(torch.arange(len(validation)), config.validation_images).tolist()
         files = [validation[i] for i in numbers]
         crops = list(in_threads(partial(_centre_crop, tile=config.tile), files))
+        if lossy := sum(file.suffix.lower() in (".jpg", ".jpeg") for file in train):
+            warnings.warn(
+                f"{config.root}: {lossy:,} training images are JPEG files, a codec would learn its traces -> "
+                "prepare them with scripts/prepare_openimages.py",
+                stacklevel=2,
+            )
         source = FileCropSource(train, config.tile, config.flip)
         photos = chosen(read_whole(test), config.test_images, config.test_multiple)
         names = ", ".join("/".join(Path(root).parts[-2:]) for root in config.test_roots)

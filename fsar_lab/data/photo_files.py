@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,9 +12,6 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 Image.MAX_IMAGE_PIXELS = None  # the user's own photographs may be large
-A = TypeVar("A")
-B = TypeVar("B")
-_AHEAD = 16  # files that each thread may have read before they are asked for
 
 
 def read_photo(file: Path) -> tuple[Tensor | None, str | None]:
@@ -75,17 +68,6 @@ def content_number(photo: Tensor) -> float:
 def number_of(content: str) -> float:
     """The number in [0, 1) of a content hash."""
     return int(content[:12], 16) / 2**48
-
-
-def in_threads(work: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
-    """Results in order; decoding releases the interpreter's lock, so threads share the work.
-
-    Never more than a few results wait for the one who asks for them.
-    """
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(items), threads * _AHEAD):
-            yield from pool.map(work, items[start : start + threads * _AHEAD])
 
 
 def _is_lossless_webp(file: Path) -> bool:

@@ -11,9 +11,10 @@ from torch import Tensor
 from fsar_lab.config.schema import PhotosConfig
 from fsar_lab.data.crops import CropSource, grid
 from fsar_lab.data.dataset import Dataset
-from fsar_lab.data.photo_files import content_number, in_threads, read_photo, unsuitable
+from fsar_lab.data.photo_files import content_number, read_photo, unsuitable
 from fsar_lab.data.places import folder_photos, wheel_photos
 from fsar_lab.data.source import TensorSource, spread
+from fsar_lab.data.threads import in_threads
 from fsar_lab.errors import DataError
 
 _WHEEL_ABOUT = (

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 from fsar_lab.data.source import ImageSource, draw
+from fsar_lab.data.threads import in_threads
 
 AHEAD = 2  # batches of slow sources that are ready before they are asked for
 
@@ -69,18 +68,9 @@ class TrainStream:
 
     def __iter__(self) -> Iterator[Tensor]:
         steps = range(self.start_step, self.steps)
-        return self._ahead(steps) if self.source.slow else map(self.batch, steps)
-
-    def _ahead(self, steps: range) -> Iterator[Tensor]:
-        """The same batches, each picked by another thread while the one before is being used."""
-        with ThreadPoolExecutor(1) as other:
-            waiting: deque[Future[Tensor]] = deque()
-            for step in steps:
-                waiting.append(other.submit(self.batch, step))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            for batch in waiting:
-                yield batch.result()
+        if self.source.slow:  # another thread picks the next batches while one is being used
+            return in_threads(self.batch, steps, 1, AHEAD)
+        return map(self.batch, steps)
 
     def batch(self, step: int) -> Tensor:
         """This rank's share of the global batch of `step`: uint8 [batch_size / world_size, 3, H, W]."""

@@ -13,9 +13,10 @@ from torch import Tensor
 from fsar_lab.config.schema import CLIC2020Config, KodakConfig
 from fsar_lab.data.crops import centre_to_multiples
 from fsar_lab.data.dataset import TestSet
-from fsar_lab.data.photo_files import content_hash, in_threads, read_photo
+from fsar_lab.data.photo_files import content_hash, read_photo
 from fsar_lab.data.places import CLIC_REMEDY, KODAK_REMEDY, photographs_in
 from fsar_lab.data.source import Photographs, spread
+from fsar_lab.data.threads import in_threads
 from fsar_lab.errors import DataError
 
 KODAK_COUNT = 24

@@ -28,16 +28,14 @@ def save(path: Path, height: int, width: int, seed: int = 0, mode: str = "RGB") 
     Image.fromarray(small).resize((width, height)).convert(mode).save(path)
 
 
-def make_kodak(folder: Path, count: int = 24) -> Path:
-    for i in range(1, count + 1):
-        sides = (512, 768) if i in (4, 9, 10, 17, 18, 19) else (768, 512)
-        save(folder / f"kodim{i:02}.png", sides[1], sides[0], i)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def kodak(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_kodak(tmp_path_factory.mktemp("data") / "kodak")
+@pytest.fixture
+def kodak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As many images as Kodak's, a sixteenth as wide and high."""
+    monkeypatch.setattr(test_sets, "KODAK_SIDES", (32, 48))
+    for i in range(1, 25):
+        sides = (32, 48) if i in (4, 9, 10, 17, 18, 19) else (48, 32)
+        save(tmp_path / "kodak" / f"kodim{i:02}.png", sides[1], sides[0], i)
+    return tmp_path / "kodak"
 
 
 def sizes(test: Any) -> list[tuple[int, ...]]:
@@ -49,14 +47,14 @@ def test_kodak(kodak: Path) -> None:
     with pytest.warns(UserWarning, match=r"not the pixels of the photographs at r0k\.us: kodim01\.png, k"):
         data = Kodak(KodakConfig(root=str(kodak)))
     assert (len(data.train), len(data.validation)) == (0, 0)
-    assert sizes(data.test).count((3, 512, 768)) == 18
-    assert sizes(data.test).count((3, 768, 512)) == 6
-    assert data.describe().startswith("24 whole images of any size (9.4 megapixels) for test: Kodak")
+    assert sizes(data.test).count((3, 32, 48)) == 18
+    assert sizes(data.test).count((3, 48, 32)) == 6
+    assert data.describe().startswith("24 whole images of any size (0.0 megapixels) for test: Kodak")
     with pytest.warns(UserWarning, match="r0k"):
-        some = Kodak(KodakConfig(root=str(kodak), test_images=3, test_multiple=500))
-    assert sizes(some.test) == [(3, 500, 500)] * 3
+        some = Kodak(KodakConfig(root=str(kodak), test_images=3, test_multiple=20))
+    assert sizes(some.test) == [(3, 20, 40), (3, 40, 20), (3, 40, 20)]
     whole = data.test.images[0]  # type: ignore[union-attr]
-    assert torch.equal(some.test.images[0], whole[:, 6:506, 134:634])  # type: ignore[union-attr]
+    assert torch.equal(some.test.images[0], whole[:, 6:26, 4:44])  # type: ignore[union-attr]
 
 
 def test_real_kodak_is_known() -> None:
@@ -140,6 +138,9 @@ def test_openimages(openimages: OpenImagesConfig) -> None:
     rest = TrainStream(data.train, 6, 4, start_step=2)
     assert torch.equal(torch.stack(list(rest)), stream[2:])
     ranks = [TrainStream(data.train, 6, 4, rank=rank, world_size=2) for rank in range(2)]
+    save(Path(openimages.root) / "clean_train" / "old.jpg", 128, 128)
+    with pytest.warns(UserWarning, match=r"1 training images are JPEG files.* -> prepare them"):
+        OpenImages(openimages)
     assert torch.equal(torch.cat([torch.stack(list(rank)) for rank in ranks], 1), stream)
 
 
