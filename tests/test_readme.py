@@ -70,7 +70,7 @@ def test_training_commands(command: str, monkeypatch: pytest.MonkeyPatch, tmp_pa
         "fsar_lab.dashboard",
     ):  # wrong here is only that there is no such sweep
         done = subprocess.run(
-            [sys.executable, "-m", module, *arguments], cwd=tmp_path, capture_output=True, text=True
+            [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True
         )
         assert done.returncode == 2 and "no such folder" in done.stderr, done.stderr
     else:

@@ -116,6 +116,7 @@ def _block(group: list[Experiment], codecs: list[Experiment], baseline: str | No
     if untrained:
         title = "not trained: too few training images to be ranked, coded to show that they are lossless"
         rows = _rows(untrained, [*untrained, *unlearned], baseline)
+        rows.sort(key=lambda row: str(row["experiment"]))
         sections.append(Section(title, rows, ranked=False))
     if unlearned:
         # A budget's baseline says nothing about another's; with one budget it is everybody's.
@@ -216,6 +217,9 @@ def _notes(group: list[Experiment], sections: list[Section]) -> list[str]:
     if len(commits) > 1:
         counts = ", ".join(f"{commit or 'unknown'} ({n} runs)" for commit, n in commits.most_common())
         notes.append(f"Not all by the same version of the code (+: with changes of its own): {counts}.")
+    hosts = {str(run.attempts[-1].get("host")) for e in group for run in e.runs if run.attempts}
+    if len(hosts) > 1:
+        notes.append(f"Run on several machines, so that speeds do not compare: {', '.join(sorted(hosts))}.")
     for experiment in group:
         if len(experiment.results) < len([run for run in experiment.runs if run.status == "ok"]):
             notes.append(f"{experiment.label}: a seed was run more than once; the last one counts.")

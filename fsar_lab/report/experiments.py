@@ -20,6 +20,8 @@ MEANS = (
     "encode_MBps", "decode_MBps", "encode_coder_MBps", "decode_coder_MBps",
     "bytes", "codec_bytes", "table_bytes", "train_images", "train_seconds",
 )  # fmt: skip
+# Overrides that tell no experiments apart.
+NOT_IN_NAMES = ("seed=", "paths.", "logger", "callbacks", "trainer.threads=", "dataset.root=")
 TRAINED, UNTRAINED, FITTED, CLASSICAL = "trained", "not trained", "fitted", "classical"
 
 
@@ -133,4 +135,4 @@ def _labels(groups: list[list[Run]]) -> list[str]:
 
 
 def _overrides(run: Run) -> list[str]:
-    return [text for text in run.overrides if not text.startswith("seed=")]
+    return [text for text in run.overrides if not text.startswith(NOT_IN_NAMES)]

@@ -20,10 +20,9 @@ from fsar_lab.report.panel_types import (
     TablePanel,
 )
 from fsar_lab.report.plots import NARROW, WIDE, inline_svg
-from fsar_lab.report.rows import Column, Row
+from fsar_lab.report.rows import STATES, Column, Row
 from fsar_lab.report.runs import Run
 
-STATES = {"ok": "finished", "running": "running", "waiting": "waiting", "failed": "failed"}
 LONG = 40  # characters of a cell that may be broken into lines
 FOLDED = ("losses", "speed")  # tables of detail, closed at first
 
@@ -73,7 +72,8 @@ def page(title: str, about: str, runs: Sequence[Run], panels: Sequence[Panel]) -
 </main>
 <footer>
 <p>bpd: bits per 8-bit sample, from bytes on disk. <em>Estimated</em>: a cross-entropy, not bytes.
-±: standard deviation over seeds. MB: 10<sup>6</sup> bytes of uint8 samples.</p>
+±: standard deviation over seeds. MB: 10<sup>6</sup> bytes of uint8 samples.
+A name that finds no room in a chart appears under the pointer; headings of tables sort.</p>
 </footer>
 <script>
 {_asset("page.js")}</script>

@@ -139,6 +139,7 @@ def runs_table(experiments: Sequence[Experiment]) -> TablePanel:
             "attempts": len(run.attempts) or None,
             "estimate": next((v for _, v in reversed(run.curves.get("val/bpd_estimated", []))), None),
             "seconds": run.result.get("train_seconds"),
+            "written": run.written,
             "directory": run.path.name,
             "error": run.error,
         }
@@ -153,6 +154,7 @@ def runs_table(experiments: Sequence[Experiment]) -> TablePanel:
         Column("attempts", "attempts"),
         Column("last validation bpd, estimated", "estimate", bits),
         Column("training s", "seconds", "{:,.0f}".format),
+        Column("last written, UTC", "written", left=True),
         Column("directory", "directory", left=True),
         Column("error", "error", left=True),
     )

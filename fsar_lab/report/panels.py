@@ -132,6 +132,7 @@ def time_bars(block: Block, key: str, title: str) -> BarsPanel | None:
         if rows:
             row = max(rows, key=lambda row: int(row["batch"]))
             bars.append((experiment.label, [row["decode_network_ms"], row["decode_coder_ms"]]))
+    bars.sort(key=lambda bar: sum(bar[1]))
     note = "One thread, the largest number of images a call; coder: entropy coder, checksums and container."
     axis = Axis("decoding, ms an image", "decode_ms")
     parts = ("networks", "coder")
@@ -164,17 +165,18 @@ def pictures(experiments: Sequence[Experiment]) -> ImagesPanel | None:
 
 
 def _comparable(block: Block) -> list[tuple[str, Row]]:
-    """The rows that were trained or need no training, with labels that tell budgets apart."""
+    """Rows for charts, labels telling budgets apart; those not trained only if no other was trained."""
     budgets = sum(section.ranked for section in block.sections)
     rows = []
     for row in block.rows:
-        seen = (
-            f", {row['train_images'] / 1e3:,.0f}k images"
-            if budgets > 1 and row["standing"] == TRAINED
-            else ""
-        )
-        if row["standing"] != UNTRAINED:
-            rows.append((row["experiment"] + seen, row))
+        label = row["experiment"]
+        if row["standing"] == TRAINED and budgets > 1:
+            label += f", {row['train_images'] / 1e3:,.0f}k images"
+        if row["standing"] == UNTRAINED:
+            if budgets:
+                continue
+            label += ", not trained"
+        rows.append((label, row))
     return rows
 
 

@@ -23,6 +23,7 @@ DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 Alignment = Literal["left", "center", "right"]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 WIDE, NARROW = 560, 350  # CSS pixels
+MOST_COVERED = 0.15  # of a name
 _LEGEND_LINE, _BAR = 17, 38
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -69,12 +70,17 @@ def inline_svg(panel: Chart, width: int) -> str:
         text = text.replace(colour, f"var(--{name})")
     own = f"{panel.key}-{width}"  # ids are unique in the page, not only in the chart
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}-", text)
-    if isinstance(panel, ScatterPanel):
-        for number, point in enumerate(panel.points):
-            mark = f'<g id="{own}-mark{number}">'
-            said = f"{point.label}: {point.y:.4f} bpd, {point.x:.4g} ({panel.x.label})"
-            text = text.replace(mark, f"{mark}<title>{escape(said)}</title>")
+    for number, said in enumerate(_said(panel)):
+        mark = f'<g id="{own}-mark{number}">'
+        text = text.replace(mark, f"{mark}<title>{escape(said)}</title>")
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(panel.title)}" ', 1)
+
+
+def _said(panel: Chart) -> list[str]:
+    """What a pointer over each mark tells."""
+    if isinstance(panel, ScatterPanel):
+        return [f"{p.label}: {p.y:.4f} bpd, {p.x:.4g} ({panel.x.label})" for p in panel.points]
+    return [line.label for line in panel.lines] if isinstance(panel, LinesPanel) else []
 
 
 def _render(panel: Chart, width: int, kinds: Sequence[str], title: bool) -> dict[str, bytes]:
@@ -164,7 +170,10 @@ def _short(value: float) -> str:
 
 
 def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
-    """Name every point where its name covers least: other names, points and the edge."""
+    """Name every point where its name covers least of other names, points and the edge.
+
+    A name that would cover much is left out; on the page it appears under the pointer.
+    """
     frame = axes.get_window_extent()
     places = [axes.transData.transform((point.x, point.y)) for point in panel.points]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
@@ -177,12 +186,15 @@ def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
         text.set_verticalalignment("center")
         box = text.get_window_extent()
         best = min(
-            _places(x, y, box.width, box.height),
+            _places(x, y, 1.05 * box.width, box.height),  # other fonts are wider
             key=lambda place: (
-                _cost(place[2], taken, frame.x0, frame.y0, figure.bbox.x1, figure.bbox.y1)
+                _cost(place[2], taken, frame.x0, frame.y0, figure.bbox.x1 - 4, figure.bbox.y1)
                 + 0.5 * abs(place[1]) ** 1.5
             ),
         )
+        if sum(_overlap(best[2], other) for other in taken) > MOST_COVERED * box.width * box.height:
+            text.remove()
+            continue
         taken.append(best[2])
         text.set_horizontalalignment(best[0])
         text.set_position(({"left": 7, "right": -7, "center": 0}[best[0]] / size, best[1] / size))
@@ -214,10 +226,11 @@ def _overlap(a: Box, b: Box) -> float:
 
 def _lines(panel: LinesPanel, axes: Axes, figure: Figure, width: int) -> None:
     handles: dict[str, Any] = {}
-    for line in panel.lines:
+    for number, line in enumerate(panel.lines):
         xs, ys = zip(*line.points, strict=True)
         style = DASHES[line.series // len(SERIES) % len(DASHES)]
         (handle,) = axes.plot(xs, ys, color=SERIES[line.series % len(SERIES)], linewidth=1.4, linestyle=style)
+        handle.set_gid(f"mark{number}")
         handles.setdefault(line.label, handle)
     _scale(axes, panel)
     axes.set_xlim(left=0)

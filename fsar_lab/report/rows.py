@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 Result = Mapping[str, Any]
 Row = dict[str, Any]
 DASH = "–"
+STATES = {"ok": "finished", "running": "running", "waiting": "waiting", "failed": "failed"}  # of runs
 
 
 class Column(NamedTuple):

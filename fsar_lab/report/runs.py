@@ -12,6 +12,7 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +43,7 @@ class Run:
         curves: logged figures by key, e.g. `val/bpd_estimated`, over all starts of the run.
         overrides: what the command line of this job said, as Hydra recorded it.
         pictures: contact sheets with bit maps, oldest first.
+        written: when a figure was last written, `2026-11-26 16:05` UTC: a sign of life.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class Run:
     curves: dict[str, Curve] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     pictures: list[Path] = field(default_factory=list)
+    written: str | None = None
 
     @property
     def seed(self) -> int | None:
@@ -100,6 +103,7 @@ def read_run(path: Path) -> Run:
         curves=curves,
         overrides=[str(entry) for entry in _list(path / ".hydra" / "overrides.yaml")],
         pictures=sorted(path.glob("pictures/*.png")),
+        written=_last_written(path),
     )
 
 
@@ -151,6 +155,12 @@ def _is_gone(attempt: Mapping[str, Any]) -> bool:
     if attempt.get("host") != socket.gethostname() or not isinstance(pid, int):
         return False
     return process_start(pid) != attempt.get("process")
+
+
+def _last_written(path: Path) -> str | None:
+    files = [path / "result.json", *path.glob("logs/version_*/metrics.csv")]
+    times = [file.stat().st_mtime for file in files if file.is_file()]
+    return f"{datetime.fromtimestamp(max(times), UTC):%Y-%m-%d %H:%M}" if times else None
 
 
 def _progress(config: Mapping[str, Any], curves: Mapping[str, Curve]) -> float | None:

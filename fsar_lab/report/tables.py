@@ -14,7 +14,7 @@ from rich.table import Table
 
 from fsar_lab.report import rows as content
 from fsar_lab.report.panel_types import TablePanel
-from fsar_lab.report.rows import Column, Result
+from fsar_lab.report.rows import STATES, Column, Result
 
 if TYPE_CHECKING:  # reading runs needs more than coding does
     from fsar_lab.report.runs import Run
@@ -67,9 +67,12 @@ def print_panel(panel: TablePanel, console: Console) -> None:
 
 def print_runs(runs: Sequence[Run], console: Console) -> None:
     """Prints how many runs have come to an end, and what there is to say about the others."""
-    console.print(", ".join(f"{n} {state}" for state, n in Counter(run.status for run in runs).items()))
+    states = Counter(STATES[run.status] for run in runs)
+    console.print(", ".join(f"{n} {state}" for state, n in states.items()))
     for run in runs:
         trained = "" if run.progress is None else f", {run.progress:.0%} of the training images seen"
+        if run.written:
+            trained += f" by {run.written} UTC"
         if run.status != "ok":
             error = f": {run.error}" if run.error else ""
             said = f"{run.status}: {run.name}, seed {run.seed}{trained}, {run.path}{error}"

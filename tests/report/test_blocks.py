@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 
 import numpy as np
@@ -83,6 +84,7 @@ def test_other_numbers_of_training_images_are_another_section(make: Make) -> Non
         read_run(make("b", 0, 3.9, train_images=50_100)),  # whole batches
         read_run(make("c", 0, 3.0, "trainer.train_images=100_000")),
         read_run(make("smoke", 0, 2.0, "trainer.train_images=2_000")),
+        read_run(make("smaller smoke", 0, 5.0, "trainer.train_images=1_000")),
         read_run(make("context", 0, 1.0, CONTEXT, train_images=64)),
     ]
     (block,), _ = blocks_of(runs, baseline="a")
@@ -90,11 +92,7 @@ def test_other_numbers_of_training_images_are_another_section(make: Make) -> Non
     assert found == [
         ("100,000 training images", ["c"], True),
         ("50,100 training images", ["b", "a"], True),
-        (
-            "not trained: too few training images to be ranked, coded to show that they are lossless",
-            ["smoke"],
-            False,
-        ),
+        (NOT_TRAINED, ["smaller smoke", "smoke"], False),
         ("nothing to train: classical codecs and fitted models", ["context", "jxl_e7", "png"], False),
     ]
     rows = {row["experiment"]: row for row in block.rows}
@@ -127,6 +125,12 @@ def test_remarks_on_code_and_repetitions(make: Make) -> None:
     (block,), _ = blocks_of(runs)
     assert any("0123456 (1 runs), abcdef0+ (1 runs)" in note for note in block.notes)
     assert block.notes[0].startswith("Smallest after 50,000 training images: a, 4.0000 bpd; 0.0 % ")
+    assert not any("machines" in note for note in block.notes)
+    for name, host in (("a", "here"), ("b", "there")):
+        attempt = {"started": "2026-11-26T10:00:00", "ended": "2026-11-26T11:00:00", "host": host}
+        (path.parent / f"{name}-0" / "attempts.json").write_text(json.dumps([attempt]))
+    (block,), _ = blocks_of([read_run(run.path) for run in runs])
+    assert any(note.endswith("speeds do not compare: here, there.") for note in block.notes)
     again = make("a", 0, 4.1, "trainer.threads=2")  # which does not decide the outcome
     (block,), _ = blocks_of([*runs, read_run(again)])
     assert any("a: a seed was run more than once" in note for note in block.notes)
@@ -134,7 +138,7 @@ def test_remarks_on_code_and_repetitions(make: Make) -> None:
 
 def test_names_and_baselines(make: Make) -> None:
     runs = [
-        read_run(make("a", 0, 4.0, "optimizer.lr=0.1")),
+        read_run(make("a", 0, 4.0, "optimizer.lr=0.1", "trainer.threads=3")),
         read_run(make("a", 1, 4.0, "optimizer.lr=0.1")),
         read_run(make("a", 0, 4.5, "optimizer.lr=0.2")),
     ]

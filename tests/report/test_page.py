@@ -89,6 +89,9 @@ def test_what_it_says(made: str) -> None:
         assert part in text, part
     assert text.count("<svg") == 2 * 8 and text.count('class="best"') == 1
     assert "data:image/png;base64," in text
+    assert (
+        "<title>v2dvq_c2: 4.4900 bpd, 5.1 (decoding, MB/s)</title>" in text and "<title>late</title>" in text
+    )
     # Chart colours follow the page: none of a file's own is left.
     assert "#2563eb" not in text and "var(--series-0)" in text
 

@@ -36,6 +36,8 @@ def test_a_finished_run(make: Make) -> None:
 
 def test_an_unfinished_run_says_how_far_it_is(make: Make) -> None:
     path = make("a", 0, None)
+    os.utime(path / "logs" / "version_0" / "metrics.csv", (0, 90_061))
+    assert read_run(path).written == "1970-01-02 01:01"
     assert read_run(path).status == "running" and read_run(path).progress == 0.75
     attempts(path)
     assert read_run(path).status == "running"

@@ -227,3 +227,17 @@ def test_collect_offers_the_report_to_wandb(
     assert {"results", "losses", "images"} <= {panel.key for panel in panels}
     assert [row["experiment"] for row in rows][-1] == "png"
     assert (out, settings.mode, settings.group) == (tmp_path, "offline", "both")
+
+
+def test_every_figure_of_a_report_comes_from_a_training(logged_sweep: LoggedSweep) -> None:
+    panels = {panel.key: panel for panel in build_panels(read_runs(logged_sweep.folder), "png")}
+    assert set(panels) == {
+        *("results", "rate-speed", "rate-bundle", "rate-tables", "bits", "time", "training", "perplexity"),
+        *("dead-codes", "losses", "speed", "images", "runs"),
+    }
+    for key in ("results", "losses", "speed", "runs"):
+        table = panels[key]
+        assert isinstance(table, TablePanel)
+        rows = [row for _, rows, _ in table.sections for row in rows if row.get("standing") != "classical"]
+        missing = {(key, c.heading) for row in rows for c in table.columns if row.get(c.key) is None}
+        assert missing <= {("runs", "error")}, missing
