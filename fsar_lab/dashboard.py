@@ -60,15 +60,15 @@ def main(arguments: list[str]) -> None:
         FsarError: a mistake in the arguments, a package is missing, or W&B refuses.
     """
     options = parse(arguments)
-    if importlib.util.find_spec("wandb_workspaces") is None:
-        raise FsarError("the package wandb-workspaces is not installed -> pip install 'fsar_lab[dashboard]'")
-    from fsar_lab.report.workspace import build_workspace
-
     runs, panels, settings = [], [], LoggerConfig()
     if options.sweep:
         runs = read_runs(Path(options.sweep))
         panels = build_panels(runs, options.baseline)
         settings = settings_of(runs, Path(options.sweep))
+    if importlib.util.find_spec("wandb_workspaces") is None:
+        raise FsarError("the package wandb-workspaces is not installed -> pip install 'fsar_lab[dashboard]'")
+    from fsar_lab.report.workspace import build_workspace
+
     asked = options.entity or settings.entity
     owner = None if options.dry_run else owner_of_key(asked)
     project, entity = options.project or settings.project, owner or asked or NOBODY

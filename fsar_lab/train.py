@@ -53,7 +53,7 @@ def experiment(
 
     from fsar_lab import run_files
     from fsar_lab.bundle import make_bundle
-    from fsar_lab.coding import code, to_array
+    from fsar_lab.coding import code, to_images
     from fsar_lab.fitting import fit, total_steps
     from fsar_lab.log_result import log_result
     from fsar_lab.loggers import first_process, quiet_console
@@ -70,7 +70,7 @@ def experiment(
     if not fitted.is_global_zero:  # the other ranks have nothing left to do
         return {}
     facts |= {"parameters": count_parameters(fitted.compressor), **fitted.facts}
-    codec, images = run_dir / run_files.CODEC, to_array(dataset.test)
+    codec, images = run_dir / run_files.CODEC, to_images(dataset.test)
     with saying(console) as say:
         say("making the integer model")
         make_bundle(config, fitted.compressor, dataset, facts).save(codec)
@@ -92,7 +92,7 @@ def say_where(console: Any, config: TrainConfig, run_dir: Path, result: Path) ->
         + (f", {run_dir}/wandb (wandb sync)" if config.logger.mode == "offline" else "")
         + (f", {run_dir}/tensorboard" if config.logger.tensorboard else ""),
         "bit maps": f"{run_dir}/pictures",
-        "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=photos dataset.root=FOLDER",
+        "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=folder dataset.root=FOLDER",
     }
     if not (run_dir / "pictures").is_dir():  # switched off, or nothing was trained
         del rows["bit maps"]

@@ -79,8 +79,8 @@ def plain_hash(plain: dict[str, Any]) -> str:
 def decisive(plain: dict[str, Any]) -> dict[str, Any]:
     """The part of a plain configuration that decides the outcome of its run; the argument stays as it is.
 
-    Paths, logger, callbacks and the run's name are left out; of `dataset.root` only the folder's own name
-    counts, so that the same data set in another place gives the same hash.
+    Paths, logger, callbacks and the run's name are left out; of `dataset.root` (and `test_roots`) only
+    the folder's own name counts, so that the same data set in another place gives the same hash.
     """
     kept = {key: dict(part) if isinstance(part, dict) else part for key, part in plain.items()}
     for key in _NOT_HASHED:
@@ -92,5 +92,8 @@ def decisive(plain: dict[str, Any]) -> dict[str, Any]:
     root = kept["dataset"].get("root")
     if root is not None:
         kept["dataset"]["root"] = Path(root).name
-    kept["dataset"].pop("download", None)
+    if "test_roots" in kept["dataset"]:
+        kept["dataset"]["test_roots"] = [Path(root).name for root in kept["dataset"]["test_roots"]]
+    for key in ("download", "cache", "memory_gb"):
+        kept["dataset"].pop(key, None)
     return kept
