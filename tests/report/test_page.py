@@ -99,7 +99,8 @@ def test_what_it_says(made: str) -> None:
 def chromium(*arguments: str) -> str:
     assert CHROMIUM
     root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    command = [CHROMIUM, "--headless", "--disable-gpu", "--hide-scrollbars", *root, *arguments]
+    quiet = ("--headless", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+    command = [CHROMIUM, *quiet, *root, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr, done.stderr
     return done.stdout
