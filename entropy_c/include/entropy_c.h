@@ -214,11 +214,12 @@ typedef struct ec_causal_shape {
 
 /* All in integers; >> rounds towards minus infinity, R(x, n) = (x + floor(2^n / 2)) >> n, B(x, n) is R(x, n)
  * clamped to 0 .. 255. A pixel is four bytes: red, green, blue and 64; outside the image 128, 128, 128, 0.
- *   h        = R(first * window, shift); for every block: u = B(h, stream_shift[block]), outside the image 0;
- *              v = B(inner * u, shift), h = h + R(outer * v, shift)
+ *   h, l     = R(first * window, shift), the first `width` outputs and the last three; for every block:
+ *              u = B(h, stream_shift[block]), outside the image 0; v = B(inner * u, shift),
+ *              h = h + R(outer * v, shift)
  *   own      = R(neck * B(h, stream_shift[blocks]), shift)
- *   l_c      = clamp(R(linear_c * window + linear_bias_c, 10), -2048, 6143), in 1/16 grey levels
- *   e_c      = 16 x_c - l_c, of the colours before c; e'_c = clamp(e_c, -2048, 2047)
+ *   l_c      clamped to -2048 .. 6143, in 1/16 grey levels; e_c = 16 x_c - l_c, of the colours before;
+ *              e'_c = clamp(e_c, -2048, 2047)
  *   out      = R(head_c * B(own_c + R(sum_b colour_c,b e'_b, 12), own_shift_c), shift): M logits a, M offsets
  *              d, M scales s
  *   mean_k   = clamp(l_c + R(sum_b couple_c,b e_b, 14) + d_k, -2048, 6143)
@@ -226,22 +227,22 @@ typedef struct ec_causal_shape {
  *              128)), w_k = (t_k r) >> 15 for k > 0, w_0 = 2^15 - the others
  *   C(j)     = j + ((sum_k w_k S((16 j - 8 - mean_k) * inverse[clamp(s_k, 0, 127)])) >> 15), 0 < j < 256;
  *              C(0) = 0, C(256) = 2^16
- *   S(z)     with i = clamp(z + 384 * 2^11, 0, 768 * 2^11 - 1): sigmoid[i >> 11] + (((sigmoid[(i >> 11) + 1]
- * - sigmoid[i >> 11]) * (i mod 2^11)) >> 11) The window is in raster order, and so are a block's five places.
- * `weights` holds the matrices one behind the other, [outputs][inputs]: first [width][window][4]; for every
- * block inner [inner][places][width] and outer [width][inner]; neck [3 hidden][width]; of each colour head [3
- * M][hidden]. bias and shift: of all their outputs in that order. All is copied. Returns EC_ERR_ARGUMENT (the
- * shape); EC_ERR_TABLE: a sum may leave 30 bits, a shift is above 24, an inverse outside 1 .. 2^18, sigmoid
- * decreases or exceeds 65280 or rises by more than 32767 at a step, an exponential exceeds 32768 or the first
- * is another; EC_ERR_MEMORY. */
+ *   S(z)       i = clamp(z + 384 * 2^11, 0, 768 * 2^11 - 1), q = i >> 11, and the result is
+ *              sigmoid[q] + (((sigmoid[q + 1] - sigmoid[q]) * (i mod 2^11)) >> 11)
+ * The window is in raster order, and so are a block's five places. `first` is [width + 3][window][4], within
+ * +-32639; `weights` holds the other matrices one behind the other, [outputs][inputs]: for every block inner
+ * [inner][places][width] and outer [width][inner]; neck [3 hidden][width]; of each colour head [3 M][hidden].
+ * bias and shift: of all outputs in that order, those of first before them. All is copied. Returns
+ * EC_ERR_ARGUMENT (the shape); EC_ERR_TABLE: a sum may leave 30 bits, a shift is above 24, an inverse outside
+ * 1 .. 2^18, sigmoid decreases or exceeds 65280 or rises by more than 32767 at a step, an exponential exceeds
+ * 32768 or the first is another; EC_ERR_MEMORY. */
 typedef struct ec_causal_parts {
+    const int16_t *first;
     const int8_t *weights;
     const int32_t *bias;
     const uint8_t *shift;
     const uint8_t *stream_shift;  /* [blocks + 1][width] */
     const uint8_t *own_shift;     /* [3][hidden] */
-    const int16_t *linear;        /* [3][window][3], above -32640 and below 32640 */
-    const int32_t *linear_bias;   /* [3] */
     const int16_t *colour;        /* [3][hidden][2] */
     const int16_t *couple;        /* [3][2] */
     const int32_t *inverse;       /* [EC_CAUSAL_SCALES] */

@@ -4,7 +4,6 @@
 #include "causal.h"
 
 #define COLOURS    EC_CAUSAL_COLOURS
-#define HALVES     (2 * COLOURS) /* outputs of the first matrix that make the linear prediction */
 #define MOST_SHIFT 24
 #define LIMIT      ((int64_t)1 << 30)
 
@@ -47,61 +46,66 @@ static void put_quad(const maker_t *maker, ec_matrix *m, uint32_t output, uint32
     to[1] = (uint32_t)(uint16_t)w[1] | (uint32_t)(uint16_t)w[3] << 16;
 }
 
-static void finish_matrix(maker_t *maker, ec_matrix *m) {
+/* The bias and the shift of the next output, whose products add up to at most `most`; the first goes to row
+ * `bias_to`, the second to row `shift_to`. */
+static void take_output(maker_t *maker, uint32_t bias_to, uint32_t shift_to, int64_t most) {
+    const int64_t bias = *maker->bias++;
+    const uint32_t shift = *maker->shift++;
+    const int64_t half = shift > MOST_SHIFT ? LIMIT : ((int64_t)1 << shift) >> 1;
+    most += (bias < 0 ? -bias : bias) + half;
+    if (most >= LIMIT) {
+        maker->fits = 0;
+        return;
+    }
+    maker->to_bias[bias_to] = (int32_t)(bias + half);
+    maker->to_shift[shift_to] = (uint8_t)shift;
+    const int64_t result = (most >> shift) + 1;
+    maker->largest = result > maker->largest ? result : maker->largest;
+}
+
+static void begin_matrix(maker_t *maker, ec_matrix *m, uint32_t outputs, uint32_t quads) {
+    *m = (ec_matrix){padded(outputs), quads, maker->to_weights, maker->to_bias, maker->to_shift};
+    maker->largest = 0;
+}
+
+static void finish_matrix(maker_t *maker, const ec_matrix *m) {
     maker->to_weights += (size_t)m->outputs * m->quads * maker->unit;
     maker->to_bias += m->outputs;
     maker->to_shift += m->outputs;
 }
 
-/* Takes a matrix of `outputs` by 4 * `quads`; it may get `more` outputs before finish_matrix. */
-static void take_matrix(maker_t *maker, ec_matrix *m, uint32_t outputs, uint32_t quads, uint32_t more) {
-    *m = (ec_matrix){padded(outputs + more), quads, maker->to_weights, maker->to_bias, maker->to_shift};
-    maker->largest = 0;
+/* A matrix of `outputs` by 4 * `quads`. */
+static void take_matrix(maker_t *maker, ec_matrix *m, uint32_t outputs, uint32_t quads) {
+    begin_matrix(maker, m, outputs, quads);
     for (uint32_t o = 0; o < outputs; o++) {
-        const uint32_t shift = maker->shift[o];
-        const int64_t half = shift > MOST_SHIFT ? LIMIT : ((int64_t)1 << shift) >> 1;
-        int64_t most = (maker->bias[o] < 0 ? -(int64_t)maker->bias[o] : maker->bias[o]) + half;
+        int64_t most = 0;
         for (uint32_t q = 0; q < quads; q++, maker->weights += 4) {
             put_quad(maker, m, o, q, maker->weights);
             for (int i = 0; i < 4; i++) most += 255 * abs(maker->weights[i]);
         }
-        if (most >= LIMIT) {
-            maker->fits = 0;
-            continue;
-        }
-        maker->to_bias[o] = (int32_t)(maker->bias[o] + half);
-        maker->to_shift[o] = (uint8_t)shift;
-        const int64_t result = (most >> shift) + 1;
-        maker->largest = result > maker->largest ? result : maker->largest;
+        take_output(maker, o, o, most);
     }
-    maker->bias += outputs;
-    maker->shift += outputs;
-    if (more == 0) finish_matrix(maker, m);
+    finish_matrix(maker, m);
 }
 
-/* The linear prediction's weights of 16 bits as two outputs of 8 bits each. */
-static void take_linear(maker_t *maker, ec_matrix *m, ec_causal *model, const ec_causal_parts *parts) {
-    const int16_t *w = parts->linear;
-    for (uint32_t c = 0; c < COLOURS; c++) {
-        const int32_t bias = parts->linear_bias[c];
-        int64_t most = (bias < 0 ? -(int64_t)bias : bias) + 512;
-        for (uint32_t place = 0; place < model->places; place++, w += 3) {
-            int8_t high[4] = {0}, low[4] = {0};
-            for (int i = 0; i < 3; i++) {
+/* The one with weights of 16 bits, which become two of 8 bits: 2^8 high + low. */
+static void take_first(maker_t *maker, ec_matrix *m, uint32_t outputs, uint32_t quads, const int16_t *w) {
+    begin_matrix(maker, m, 2 * outputs, quads);
+    for (uint32_t o = 0; o < outputs; o++) {
+        int64_t most = 0;
+        for (uint32_t q = 0; q < quads; q++, w += 4) {
+            int8_t high[4], low[4];
+            for (int i = 0; i < 4; i++) {
                 const int32_t up = (w[i] + 128) >> 8; /* -128 .. 128 */
-                high[i] = (int8_t)(up > 127 ? 127 : up);
                 if (up > 127) maker->fits = 0;
+                high[i] = (int8_t)(up > 127 ? 127 : up);
                 low[i] = (int8_t)(w[i] - 256 * up);
                 most += 255 * (256 * (int64_t)abs(high[i]) + abs(low[i]));
             }
-            put_quad(maker, m, model->shape.width + 2 * c, place, high);
-            put_quad(maker, m, model->shape.width + 2 * c + 1, place, low);
+            put_quad(maker, m, 2 * o, q, high);
+            put_quad(maker, m, 2 * o + 1, q, low);
         }
-        if (most >= 2 * LIMIT) {
-            maker->fits = 0;
-            continue;
-        }
-        model->linear_bias[c] = bias + 512;
+        take_output(maker, 2 * o + 1, 2 * o, most);
     }
     finish_matrix(maker, m);
 }
@@ -151,17 +155,15 @@ static int fill(ec_causal *m, const ec_causal_parts *parts, uint32_t *memory, si
                      .rows = m->kernels->dot_rows,
                      .unit = m->kernels->dot_unit,
                      .fits = 1};
-    take_matrix(&maker, &m->first, s->width, m->places, HALVES);
+    take_first(&maker, &m->first, s->width + COLOURS, m->places, parts->first);
     int64_t stream = maker.largest;
-    take_linear(&maker, &m->first, m, parts);
     for (uint32_t b = 0; b < s->blocks; b++) {
-        take_matrix(&maker, &m->blocks[b].inner, s->inner, m->taps * quads, 0);
-        take_matrix(&maker, &m->blocks[b].outer, s->width, s->inner / 4, 0);
+        take_matrix(&maker, &m->blocks[b].inner, s->inner, m->taps * quads);
+        take_matrix(&maker, &m->blocks[b].outer, s->width, s->inner / 4);
         stream += maker.largest;
     }
-    take_matrix(&maker, &m->neck, owns, quads, 0);
-    for (uint32_t c = 0; c < COLOURS; c++)
-        take_matrix(&maker, &m->heads[c], 3 * s->mixtures, s->hidden / 4, 0);
+    take_matrix(&maker, &m->neck, owns, quads);
+    for (uint32_t c = 0; c < COLOURS; c++) take_matrix(&maker, &m->heads[c], 3 * s->mixtures, s->hidden / 4);
     uint8_t *stream_shift = shift + outputs, *own_shift = stream_shift + (s->blocks + 1) * (size_t)s->width;
     memcpy(stream_shift, parts->stream_shift, (s->blocks + 1) * (size_t)s->width);
     memcpy(own_shift, parts->own_shift, owns);
@@ -180,7 +182,7 @@ int ec_causal_create(const ec_causal_shape *shape, const ec_causal_parts *parts,
     if (!is_valid(shape)) return EC_ERR_ARGUMENT;
     const ec_kernels *kernels = ec_choose_kernels();
     const uint32_t places = 2 * shape->radius * (shape->radius + 1), taps = shape->spatial ? 5 : 1;
-    const size_t first = padded(shape->width + HALVES), inner = padded(shape->inner);
+    const size_t first = padded(2 * (shape->width + COLOURS)), inner = padded(shape->inner);
     const size_t width = padded(shape->width), neck = padded(COLOURS * shape->hidden);
     const size_t head = padded(3 * shape->mixtures);
     const size_t outputs = first + shape->blocks * (inner + width) + neck + COLOURS * head;
@@ -231,7 +233,7 @@ static sizes sizes_of(const ec_causal *m, uint32_t width) {
     widest = widest > s->hidden ? widest : s->hidden;
     const sizes n = {(s->radius + 1) * ((size_t)width + 2 * s->radius) * EC_LANES,
                      (s->spatial ? 2 * ((size_t)width + 2) : 1) * quads * EC_LANES,
-                     (size_t)padded(s->width + HALVES) * EC_LANES,
+                     (size_t)padded(2 * (s->width + COLOURS)) / 2 * EC_LANES,
                      (size_t)padded(widest) / 4 * EC_LANES,
                      (size_t)padded(COLOURS * s->hidden) * EC_LANES,
                      (size_t)padded(3 * s->mixtures) * EC_LANES};

@@ -25,9 +25,9 @@ typedef struct ec_causal_block {
 
 struct ec_causal {
     ec_causal_shape shape;
-    uint32_t places;                          /* 2 r (r + 1) */
-    uint32_t taps;                            /* of a block: 5 or 1 */
-    ec_matrix first;                          /* width, then the linear prediction: high and low halves */
+    uint32_t places; /* 2 r (r + 1) */
+    uint32_t taps;   /* of a block: 5 or 1 */
+    ec_matrix first; /* of every output, width + 3 of them, one of the high bytes and one of the low ones */
     ec_causal_block blocks[EC_CAUSAL_BLOCKS]; /* of which shape.blocks */
     const uint8_t *neck_shift;                /* [width] */
     ec_matrix neck;                           /* 3 * hidden; its shift is to the stream's unit */
@@ -35,7 +35,6 @@ struct ec_causal {
     const uint32_t *colour;                   /* [3 * hidden], pairs of 16 bits */
     uint32_t couple[EC_CAUSAL_COLOURS];       /* pairs of 16 bits */
     ec_matrix heads[EC_CAUSAL_COLOURS];       /* 3 * mixtures */
-    int32_t linear_bias[EC_CAUSAL_COLOURS];   /* rounding included */
     int32_t inverse[EC_CAUSAL_SCALES];
     uint32_t reciprocal[EC_CAUSAL_RECIPROCALS];
     uint32_t exponentials[EC_CAUSAL_EXPONENTIALS];
@@ -51,10 +50,10 @@ typedef struct ec_causal_work {
     uint32_t *pixels; /* [r + 1][width + 2 r][EC_LANES], a ring of rows */
     uint32_t
         *streams[EC_CAUSAL_BLOCKS]; /* [2][width + 2][quads][EC_LANES], rings of what spatial blocks see */
-    int32_t *stream;                /* [width][EC_LANES] */
+    int32_t *stream;                /* [width + 3, linear predictions last][EC_LANES] */
     uint32_t *quads;                /* [widest / 4][EC_LANES] */
     int32_t *own;                   /* [3 * hidden][EC_LANES] */
-    int32_t *out;                   /* [outputs of a head or of the linear prediction][EC_LANES] */
+    int32_t *out;                   /* [outputs of a head][EC_LANES] */
     uint32_t *intervals;            /* encoding: [samples][EC_LANES], start | count << 16 */
 } ec_causal_work;
 

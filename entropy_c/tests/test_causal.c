@@ -12,8 +12,7 @@ typedef struct model_t {
     uint8_t shift[MOST_OUTPUTS];
     uint8_t stream_shift[3 * 16];
     uint8_t own_shift[3 * 8];
-    int16_t linear[3 * 24 * 3];
-    int32_t linear_bias[3];
+    int16_t first[(16 + 3) * 24 * 4];
     int16_t colour[3 * 8 * 2];
     int16_t couple[3 * 2];
     int32_t inverse[EC_CAUSAL_SCALES];
@@ -30,8 +29,9 @@ static void random_model(model_t *m) {
     for (size_t i = 0; i < MOST_OUTPUTS; i++) m->shift[i] = (uint8_t)between(3, 7);
     for (size_t i = 0; i < sizeof m->stream_shift; i++) m->stream_shift[i] = (uint8_t)below(5);
     for (size_t i = 0; i < sizeof m->own_shift; i++) m->own_shift[i] = (uint8_t)below(5);
-    for (size_t i = 0; i < sizeof m->linear / 2; i++) m->linear[i] = (int16_t)between(-2000, 2600);
-    for (size_t i = 0; i < 3; i++) m->linear_bias[i] = between(-500000, 1000000);
+    for (size_t i = 0; i < sizeof m->first / 2; i++) m->first[i] = (int16_t)between(-2000, 2600);
+    for (size_t i = 0; i < m->s.width + 3; i++) m->bias[i] = between(-200000, 500000);
+    for (size_t i = 0; i < m->s.width + 3; i++) m->shift[i] = (uint8_t)between(8, 12);
     for (size_t i = 0; i < sizeof m->colour / 2; i++) m->colour[i] = (int16_t)between(-9000, 9000);
     for (size_t i = 0; i < sizeof m->couple / 2; i++) m->couple[i] = (int16_t)between(-16000, 16000);
     for (size_t i = 0; i < EC_CAUSAL_SCALES; i++)
@@ -43,9 +43,9 @@ static void random_model(model_t *m) {
 }
 
 static int create(const model_t *m, ec_causal **out) {
-    const ec_causal_parts parts = {m->weights,   m->bias,    m->shift,       m->stream_shift,
-                                   m->own_shift, m->linear,  m->linear_bias, m->colour,
-                                   m->couple,    m->inverse, m->sigmoid,     m->exponentials};
+    const ec_causal_parts parts = {m->first,        m->weights,   m->bias,        m->shift,
+                                   m->stream_shift, m->own_shift, m->colour,      m->couple,
+                                   m->inverse,      m->sigmoid,   m->exponentials};
     return ec_causal_create(&m->s, &parts, out);
 }
 
@@ -98,7 +98,15 @@ static place_t look(const model_t *m, const uint8_t *image, int y, int x, uint32
         for (int dx = -r; dx <= r && (dy < 0 || dx < 0); dx++)
             for (int c = 0; c < 4; c++) window[n++] = pixel_at(image, y + dy, x + dx, width, c);
     place_t at = {0, 0};
-    multiply(m, &at, m->s.width, n, window, 0, h);
+    for (; at.output < m->s.width + 3; at.output++) {
+        int64_t sum = m->bias[at.output];
+        for (uint32_t i = 0; i < n; i++) sum += m->first[at.output * n + i] * window[i];
+        const int64_t result = shifted(sum, m->shift[at.output]);
+        if (at.output < m->s.width)
+            h[at.output] = result;
+        else
+            linear[at.output - m->s.width] = clamped(result, -2048, 6143);
+    }
     for (uint32_t b = 0; b < m->s.blocks; b++) {
         for (uint32_t i = 0; i < m->s.width; i++)
             streams[b][y][x][i] = byte_of(h[i], m->stream_shift[b * m->s.width + i]);
@@ -113,12 +121,6 @@ static place_t look(const model_t *m, const uint8_t *image, int y, int x, uint32
     for (uint32_t i = 0; i < m->s.width; i++)
         u[i] = byte_of(h[i], m->stream_shift[m->s.blocks * m->s.width + i]);
     multiply(m, &at, 3 * m->s.hidden, m->s.width, u, 0, own);
-    for (uint32_t c = 0; c < 3; c++) {
-        int64_t sum = m->linear_bias[c];
-        for (uint32_t p = 0; p < n / 4; p++)
-            for (uint32_t i = 0; i < 3; i++) sum += m->linear[(c * (n / 4) + p) * 3 + i] * window[4 * p + i];
-        linear[c] = clamped(shifted(sum, 10), -2048, 6143);
-    }
     return at;
 }
 
@@ -251,7 +253,7 @@ static void refusals(void) {
     wrong.bias[0] = 1 << 30;
     assert(create(&wrong, &model) == EC_ERR_TABLE && model == NULL);
     wrong = m;
-    wrong.linear[1] = 32767;
+    wrong.first[1] = 32767;
     assert(create(&wrong, &model) == EC_ERR_TABLE);
     wrong = m;
     wrong.shift[1] = 25;

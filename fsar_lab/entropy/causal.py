@@ -38,7 +38,7 @@ class CausalShape:
 
     @property
     def matrices(self) -> list[tuple[str, int, int]]:
-        """Name, outputs and inputs of every matrix, in their order."""
+        """Name, outputs and inputs of every matrix, in their order; the first has weights of 16 bits."""
         taps = 5 if self.spatial else 1
         blocks = [
             matrix
@@ -50,20 +50,19 @@ class CausalShape:
         ]
         heads = [(f"head.{c}", 3 * self.mixtures, self.hidden) for c in range(COLOURS)]
         neck = ("neck", COLOURS * self.hidden, self.width)
-        return [("first", self.width, 4 * self.window), *blocks, neck, *heads]
+        return [("first", self.width + COLOURS, 4 * self.window), *blocks, neck, *heads]
 
     @property
     def arrays(self) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
         """Element type and shape of every array, in the order of `ec_causal_parts`."""
         outputs = sum(rows for _, rows, _ in self.matrices)
         return {
-            "weights": (np.int8, (sum(rows * columns for _, rows, columns in self.matrices),)),
+            "first": (np.int16, (self.width + COLOURS, 4 * self.window)),
+            "weights": (np.int8, (sum(rows * columns for _, rows, columns in self.matrices[1:]),)),
             "bias": (np.int32, (outputs,)),
             "shift": (np.uint8, (outputs,)),
             "stream_shift": (np.uint8, (self.blocks + 1, self.width)),
             "own_shift": (np.uint8, (COLOURS, self.hidden)),
-            "linear": (np.int16, (COLOURS, self.window, COLOURS)),
-            "linear_bias": (np.int32, (COLOURS,)),
             "colour": (np.int16, (COLOURS, self.hidden, 2)),
             "couple": (np.int16, (COLOURS, 2)),
             "inverse": (np.int32, (SCALES,)),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from fsar_lab.codec.causal_net import CausalNetTables
 from fsar_lab.entropy import CausalShape
@@ -26,6 +27,7 @@ from fsar_lab.models.coders.causal_net import (
     MaskedConv,
 )
 from fsar_lab.models.coders.causal_net import STEPS as GREY_STEPS
+from fsar_lab.models.rounding import LARGEST_WORD
 
 COLOUR_BITS, COUPLE_BITS = 12, 14  # fractions of what residuals are multiplied by
 INVERSE_BITS = 12  # of an inverse scale: differences in 1/16 grey levels become 2^-16
@@ -52,8 +54,7 @@ def causal_tables(net: CausalNet, calibration: Tensor) -> CausalNetTables:
         config.mixtures,
     )
     matrices = _Matrices(net)
-    first = matrices.window(net)
-    matrices.add("first_matrix", first, net.first.bias, STREAM_BITS, extra=-int(GREY) * _pixel_sums(first))
+    first = matrices.add_first(net)
     for b, block in enumerate(net.body):
         inner = _inner(net, b)
         within = rounding.exponents(f"inner_{b}")
@@ -70,15 +71,11 @@ def causal_tables(net: CausalNet, calibration: Tensor) -> CausalNetTables:
         bias[2 * k :] -= LOG_SCALE_MIN
         matrices.add(f"head_matrix_{c}", head, bias, units)
     streams = [*(f"stream_{b}" for b in range(config.blocks)), "stream_out"]
-    linear = _words(net.skip.masked[:, :, net.skip.mask.bool()].transpose(1, 2), LINEAR_BITS)
     arrays: dict[str, NDArray[Any]] = {
+        "first": first,
         **matrices.arrays(),
         "stream_shift": _stack([STREAM_BITS - rounding.exponents(name) for name in streams], np.uint8),
         "own_shift": _stack([STREAM_BITS - rounding.exponents(f"own_{c}") for c in range(COLOURS)], np.uint8),
-        "linear": linear,
-        "linear_bias": (int(GREY) * ((1 << LINEAR_BITS) - linear.sum((1, 2), dtype=np.int64))).astype(
-            np.int32
-        ),
         "colour": _words(net.colour * (2.0**STREAM_BITS / NEAR / GREY_STEPS), COLOUR_BITS),
         "couple": _words(net.couple, COUPLE_BITS),
         **tables(),
@@ -95,20 +92,30 @@ class _Matrices:
         self.biases: list[Tensor] = []
         self.shifts: list[Tensor] = []
 
-    def window(self, net: CausalNet) -> Tensor:
-        """The first matrix, int64 [width, window * 4]: of every place red, green, blue and presence."""
-        weight = self.rounding.integers("first_matrix", net.first.masked / PIXEL)
-        return weight[:, :, net.first.mask.bool()].transpose(1, 2).flatten(1)
+    def add_first(self, net: CausalNet) -> NDArray[np.int16]:
+        """The first matrix and below it the linear prediction, [width + 3, window * 4].
 
-    def add(
-        self, name: str, weight: Tensor, bias: Tensor | None, bits: Tensor | int, extra: Tensor | int = 0
-    ) -> None:
+        Of every place red, green, blue and presence. What is outside the image is grey, and the networks know
+        it as 0: the biases make up for it.
+        """
+        features = self.rounding.integers("first_matrix", net.first.masked / PIXEL)
+        linear = torch.floor(net.skip.masked.detach().double() * 2.0**LINEAR_BITS + 0.5).to(torch.int64)
+        linear = functional.pad(linear, (0, 0, 0, 0, 0, 1))  # presence says nothing
+        weight = torch.cat([features, linear])[:, :, net.first.mask.bool()].transpose(1, 2)
+        exponents = self.rounding.exponents("first_matrix")
+        grey = torch.full((COLOURS,), int(GREY) << LINEAR_BITS)
+        bias = torch.cat([_fixed(net.first.bias, exponents), grey])
+        self.biases.append(bias - int(GREY) * weight[:, :, :COLOURS].sum((1, 2)))
+        grey_shift = torch.full((COLOURS,), LINEAR_BITS - GREY_STEPS.bit_length() + 1)
+        self.shifts.append(torch.cat([exponents - STREAM_BITS, grey_shift]))
+        words = weight.flatten(1).clamp(-LARGEST_WORD, LARGEST_WORD)
+        return np.ascontiguousarray(words.numpy().astype(np.int16))
+
+    def add(self, name: str, weight: Tensor, bias: Tensor | None, bits: Tensor | int) -> None:
         """int64 weight [O, I] with its float bias [O]; the results have `bits` of fraction."""
-        assert bias is not None
         exponents = self.rounding.exponents(name)
-        rounded = torch.floor(bias.detach().double() * torch.exp2(exponents.double()) + 0.5)
         self.weights.append(weight.flatten())
-        self.biases.append(rounded.to(torch.int64) + extra)
+        self.biases.append(_fixed(bias, exponents))
         self.shifts.append(exponents - bits)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -120,9 +127,10 @@ class _Matrices:
         }
 
 
-def _pixel_sums(first: Tensor) -> Tensor:
-    """Sums over a window's colours: what grey outside adds to each output, [width]."""
-    return first.view(len(first), -1, 4)[:, :, :COLOURS].sum((1, 2))
+def _fixed(values: Tensor | None, exponents: Tensor) -> Tensor:
+    """A bias in the unit of its output."""
+    assert values is not None
+    return torch.floor(values.detach().double() * torch.exp2(exponents.double()) + 0.5).to(torch.int64)
 
 
 def _inner(net: CausalNet, block: int) -> Tensor:

@@ -7,7 +7,7 @@ Leonard and Courville 2013, arXiv:1308.3432.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 LARGEST_ACTIVATION = 255
 LARGEST_WEIGHT = 127
+LARGEST_WORD = 32639  # of matrices with weights of 16 bits, which are two of 8 bits
 RARE = 2e-5  # share of a channel's values that may be larger than its range
 
 
@@ -40,13 +41,21 @@ class Rounding(nn.Module):
     Args:
         activations: channels of every activation, by name.
         matrices: outputs of every matrix, by name.
+        words: names of matrices with weights of 16 bits.
         finest: no activation's exponent is larger.
     """
 
     on: Tensor
 
-    def __init__(self, activations: Mapping[str, int], matrices: Mapping[str, int], finest: int) -> None:
+    def __init__(
+        self,
+        activations: Mapping[str, int],
+        matrices: Mapping[str, int],
+        finest: int,
+        words: Collection[str] = (),
+    ) -> None:
         super().__init__()
+        self.words = frozenset(words)
         self.finest = finest
         self.measuring = False
         # Integers: an average of weights copies them instead of averaging.
@@ -93,12 +102,18 @@ class Rounding(nn.Module):
         if not self.active:
             return weight
         scale, integers = self._scaled(name, weight, inputs, unit)
-        return through(weight, half_up(integers).clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) / scale)
+        return through(weight, self._rounded(name, integers) / scale)
 
     def integers(self, name: str, weight: Tensor, inputs: str | None = None, unit: float = 1.0) -> Tensor:
         """The integer weights, int64 [O, I, ...]: what `matrix` rounds to."""
         _, integers = self._scaled(name, weight.detach().double(), inputs, unit)
-        return half_up(integers).clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT).to(torch.int64)
+        return self._rounded(name, integers).to(torch.int64)
+
+    def _largest(self, name: str) -> int:
+        return LARGEST_WORD if name in self.words else LARGEST_WEIGHT
+
+    def _rounded(self, name: str, integers: Tensor) -> Tensor:
+        return half_up(integers).clamp(-self._largest(name), self._largest(name))
 
     def _scaled(self, name: str, weight: Tensor, inputs: str | None, unit: float) -> tuple[Tensor, Tensor]:
         """Weights in integer units before they are rounded, and what they were multiplied by."""
@@ -120,12 +135,12 @@ class Rounding(nn.Module):
         self.exponents(name).zero_()
         _, plain = self._scaled(name, weight.detach().double(), inputs, unit)
         rows = plain.flatten(1)
-        fitting = torch.floor(torch.log2(LARGEST_WEIGHT / rows.abs().amax(1).clamp_min(1e-9)))
+        fitting = torch.floor(torch.log2(self._largest(name) / rows.abs().amax(1).clamp_min(1e-9)))
         best = torch.full_like(fitting, torch.inf)
         for more in (0, 1, 2):
             tried = torch.maximum((fitting + more).clamp(max=20), torch.as_tensor(at_least).to(fitting))
             scale = torch.exp2(tried).unsqueeze(1)
-            rounded = half_up(rows * scale).clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) / scale
+            rounded = self._rounded(name, rows * scale) / scale
             error = (rounded - rows).square().sum(1)
             self.exponents(name).copy_(torch.where(error < best, tried.to(torch.int64), self.exponents(name)))
             best = torch.minimum(error, best)

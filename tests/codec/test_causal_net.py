@@ -87,7 +87,7 @@ def test_file(made: tuple[Compressor, CodecModel], tmp_path: Path) -> None:
         "shift": np.full_like(part.arrays["shift"], 25),
         "bias": np.full_like(part.arrays["bias"], 1 << 30),
         "weights": part.arrays["weights"][:-1],
-        "linear": part.arrays["linear"].astype(np.int32),
+        "first": part.arrays["first"].astype(np.int32),
     }
     for name, array in wrong.items():
         with pytest.raises(NetworkError):

@@ -52,14 +52,15 @@ def random_arrays(rng: np.random.Generator, shape: entropy.CausalShape) -> Array
         "shift": (3, 7),
         "stream_shift": (0, 5),
         "own_shift": (0, 5),
-        "linear": (-2000, 2600),
-        "linear_bias": (-(1 << 19), 1 << 20),
+        "first": (-2000, 2600),
         "colour": (-9000, 9000),
         "couple": (-16000, 16000),
     }
     for name, (dtype, size) in shape.arrays.items():
         if name in ranges:
             arrays[name] = rng.integers(*ranges[name], size).astype(dtype)
+    arrays["bias"][: shape.width + 3] <<= 6
+    arrays["shift"][: shape.width + 3] += 5
     return arrays
 
 
@@ -69,8 +70,9 @@ class Reference:
     def __init__(self, shape: entropy.CausalShape, arrays: Arrays) -> None:
         self.shape, self.arrays = shape, {name: a.astype(np.int64) for name, a in arrays.items()}
         self.matrices, at, row = {}, 0, 0
+        every = np.concatenate([self.arrays["first"].ravel(), self.arrays["weights"]])
         for name, rows, columns in shape.matrices:
-            weights = self.arrays["weights"][at : at + rows * columns].reshape(rows, columns)
+            weights = every[at : at + rows * columns].reshape(rows, columns)
             at, stop = at + rows * columns, row + rows
             self.matrices[name] = (weights, self.arrays["bias"][row:stop], self.arrays["shift"][row:stop])
             row = stop
@@ -96,7 +98,9 @@ class Reference:
         for y in range(height):
             for x in range(width):
                 window = np.stack([pixels[y + r + dy, x + r + dx] for dy, dx in offsets])
-                h = shifted(*self.result("first", window.ravel()))
+                all_first = shifted(*self.result("first", window.ravel()))
+                h = all_first[: shape.width]
+                linear[y, x] = np.clip(all_first[shape.width :], -2048, 6143)
                 for b in range(shape.blocks):
                     streams[b, y + 1, x + 1] = byte(h, a["stream_shift"][b])
                     seen = [streams[b, y + 1 + dy, x + 1 + dx] for dy, dx in blocks]
@@ -104,8 +108,6 @@ class Reference:
                     h = h + shifted(*self.result(f"outer.{b}", v))
                 neck = shifted(*self.result("neck", byte(h, a["stream_shift"][shape.blocks])))
                 own[y, x] = neck.reshape(3, shape.hidden)
-                sums = np.einsum("cpi,pi->c", a["linear"], window[:, :3]) + a["linear_bias"]
-                linear[y, x] = np.clip(shifted(sums, 10), -2048, 6143)
         return own, linear
 
     def cumulative(self, colour: int, own: Any, linear: Any, before: list[int]) -> list[int]:

@@ -118,6 +118,7 @@ class CausalNet(nn.Module):
                 **{f"head_matrix_{c}": 3 * k for c in range(COLOURS)},
             },
             finest=STREAM_BITS,
+            words=["first_matrix"],
         )
         if config.weights is not None:
             self._load(config.weights)
