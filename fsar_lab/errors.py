@@ -21,6 +21,10 @@ class TrainingError(FsarError):
     """Training cannot go on (non-finite loss, out of memory, unusable checkpoint)."""
 
 
+class InterruptedTrainingError(TrainingError):
+    """Ctrl-C ended the training; its checkpoint is there."""
+
+
 class ExportError(FsarError):
     """A trained model cannot be expressed in integers within the proven bounds."""
 

@@ -26,7 +26,7 @@ from fsar_lab.callbacks.throughput import Throughput
 from fsar_lab.config.schema import ContextConfig, TrainConfig
 from fsar_lab.data.dataset import Dataset
 from fsar_lab.data.stream import Batches, TrainStream
-from fsar_lab.errors import TrainingError
+from fsar_lab.errors import InterruptedTrainingError, TrainingError
 from fsar_lab.lit import Lit
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
@@ -97,7 +97,7 @@ def fit(config: TrainConfig, run_dir: Path, dataset: Dataset, loggers: list[Logg
         if not trainer.interrupted:
             raise
         said = f"interrupted at step {trainer.global_step} of {steps}"
-        raise TrainingError(f"{said}; the same command goes on from the last checkpoint") from None
+        raise InterruptedTrainingError(f"{said}; the same command goes on from the last checkpoint") from None
     if training.ema_decay:
         averaging.on_train_end(trainer, lit)  # not called if the checkpoint was of the last step already
     compressor = lit.model.cpu()

@@ -22,23 +22,18 @@ from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import ConfigError, FsarError
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.result_files import RESULT as RESULT
+from fsar_lab.result_files import write_result as write_result
+from fsar_lab.result_files import write_text
 
 CONFIG = "config.yaml"
 WEIGHTS = "compressor.safetensors"  # the trained float model, as validated
 CODEC = "codec.fsarm"
-RESULT = "result.json"
 CHECKPOINT = Path("checkpoints", "last.ckpt")
 RETIRED = (
     "encode_batch",
     "decode_batch",
 )  # of callbacks.coding: earlier runs name them
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write under another name, then rename: a reader sees the old file or the whole new one."""
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def save_config(run_dir: Path, config: TrainConfig) -> None:
@@ -143,13 +138,6 @@ def load_parts(compressor: Compressor, run_dir: Path, parts: list[str]) -> None:
                 f"start.run={run_dir}: its {part} is not that of this configuration -> give the same "
                 f"{part} options as there, or leave {part} out of start.load ({error})"
             ) from error
-
-
-def write_result(run_dir: Path, result: dict[str, Any], name: str = RESULT) -> Path:
-    """Write a result atomically; returns its path."""
-    path = run_dir / name
-    write_text(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
-    return path
 
 
 def versions() -> dict[str, str]:

@@ -16,14 +16,17 @@ from fsar_lab.config.schema import TrainConfig
 
 def main(config: TrainConfig, run_dir: Path) -> float:
     """Run one experiment in `run_dir`; returns the coded bits per dimension."""
-    from fsar_lab import run_files  # everything heavy only after the configuration was found good
+    from fsar_lab import result_files, run_files  # heavy: only after the configuration was found good
+    from fsar_lab.errors import InterruptedTrainingError
     from fsar_lab.loggers import first_process, open_loggers
 
+    hashed = config_hash(config)
     if first_process():
+        result_files.begin_attempt(run_dir, hashed)
         run_files.begin(run_dir, config)
     facts: dict[str, Any] = {
         "name": config.name,
-        "config_hash": config_hash(config),
+        "config_hash": hashed,
         "versions": run_files.versions(),
         "git": run_files.git_state(),
     }
@@ -32,9 +35,13 @@ def main(config: TrainConfig, run_dir: Path) -> float:
             result = experiment(config, run_dir, loggers, facts)
     except BaseException as error:
         if first_process():
-            failed = {"status": "failed", "error": f"{type(error).__name__}: {error}", **facts}
-            run_files.write_result(run_dir, failed)
+            reason = f"{type(error).__name__}: {error}"
+            run_files.write_result(run_dir, {"status": "failed", "error": reason, **facts})
+            on_request = isinstance(error, InterruptedTrainingError | KeyboardInterrupt)
+            result_files.end_attempt(run_dir, "interrupted" if on_request else "failed", reason)
         raise
+    if first_process():
+        result_files.end_attempt(run_dir, "ok")
     return float(result.get("bpd", "nan"))
 
 
@@ -46,9 +53,9 @@ def experiment(
 
     from fsar_lab import run_files
     from fsar_lab.bundle import make_bundle
-    from fsar_lab.callbacks.coding_speed import as_metrics
     from fsar_lab.coding import code, to_images
-    from fsar_lab.fitting import fit
+    from fsar_lab.fitting import fit, total_steps
+    from fsar_lab.log_result import log_result
     from fsar_lab.loggers import first_process, quiet_console
     from fsar_lab.report.tables import print_result, saying
 
@@ -70,8 +77,7 @@ def experiment(
         figures = code(fitted.compressor, codec, images, config.callbacks, say)
     result = {"status": "ok", **figures, **facts}
     path = run_files.write_result(run_dir, result)
-    for logger in loggers:
-        logger.log_metrics(flat(result) | (as_metrics(result) if "coding_speed" in result else {}))
+    log_result(loggers, run_dir, result, total_steps(config))
     print_result(result, console)
     say_where(console, config, run_dir, path)
     return result
@@ -83,7 +89,8 @@ def say_where(console: Any, config: TrainConfig, run_dir: Path, result: Path) ->
         "result": str(result),
         "codec": f"{run_dir}/codec.fsarm  (fsar_lab.Codec.load)",
         "curves": f"{run_dir}/logs"
-        + (f", {run_dir}/wandb (wandb sync)" if config.logger.mode == "offline" else ""),
+        + (f", {run_dir}/wandb (wandb sync)" if config.logger.mode == "offline" else "")
+        + (f", {run_dir}/tensorboard" if config.logger.tensorboard else ""),
         "bit maps": f"{run_dir}/pictures",
         "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=folder dataset.root=FOLDER",
     }
@@ -96,11 +103,6 @@ def say_where(console: Any, config: TrainConfig, run_dir: Path, result: Path) ->
 def count_parameters(compressor: Any) -> dict[str, int]:
     """Trained numbers of each part; the prior's become a table and are not needed for coding."""
     return {name: sum(p.numel() for p in part.parameters()) for name, part in compressor.named_children()}
-
-
-def flat(result: dict[str, Any]) -> dict[str, float]:
-    """The scalar figures, as `test/...`."""
-    return {f"test/{key}": float(value) for key, value in result.items() if isinstance(value, int | float)}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fsar_lab.config import mistakes, options, resolvers, store
@@ -38,10 +38,32 @@ def compose(
     Raises:
         ConfigError: One line for each mistake, with place and remedy.
     """
-    tree = _compose_tree(overrides, config_dir)
+    tree = compose_tree(overrides, config_dir)
     config = to_config(tree)
     validate(config, resources)
     return config
+
+
+def compose_job(
+    overrides: Sequence[str], config_dir: Path = CONFIG_DIR, resources: bool = False
+) -> tuple[TrainConfig, Path]:
+    """`compose` for one job of a sweep; also its run directory.
+
+    Args:
+        overrides: As for `compose`; overrides of `hydra.…` may be among them.
+        config_dir: As for `compose`.
+        resources: As for `compose`.
+
+    Raises:
+        ConfigError: As for `compose`.
+    """
+    tree = compose_tree(overrides, config_dir, with_hydra=True)
+    place = Path(tree.hydra.sweep.dir, tree.hydra.sweep.subdir).absolute()
+    with open_dict(tree):
+        del tree.hydra
+    config = to_config(tree)
+    validate(config, resources)
+    return config, place
 
 
 def to_config(tree: DictConfig) -> TrainConfig:
@@ -61,7 +83,14 @@ def to_config(tree: DictConfig) -> TrainConfig:
     return config
 
 
-def _compose_tree(overrides: Sequence[str], config_dir: Path) -> DictConfig:
+def compose_tree(
+    overrides: Sequence[str], config_dir: Path = CONFIG_DIR, with_hydra: bool = False
+) -> DictConfig:
+    """The composed tree, unchecked; `with_hydra` keeps Hydra's own settings below `hydra`.
+
+    Raises:
+        ConfigError: What Hydra refuses.
+    """
     if not (config_dir / "train.yaml").is_file():
         raise ConfigError(
             f"{config_dir}: no train.yaml there -> train from a clone of the repository (pip install -e .)"
@@ -70,7 +99,7 @@ def _compose_tree(overrides: Sequence[str], config_dir: Path) -> DictConfig:
     resolvers.register()
     with initialize_config_dir(config_dir=str(config_dir), version_base="1.3"):
         try:
-            return hydra_compose("train", overrides=list(overrides))
+            return hydra_compose("train", overrides=list(overrides), return_hydra_config=with_hydra)
         except _COMPOSITION_ERRORS as error:
             raise ConfigError(
                 "\n".join(_find_mistakes(overrides, config_dir) or [mistakes.explain(error)])

@@ -9,9 +9,9 @@ CONFIG_DIR = Path(__file__).resolve().parents[2] / "conf"
 
 
 def groups(config_dir: Path = CONFIG_DIR) -> dict[str, list[str]]:
-    """Names of the options of every group, both sorted."""
+    """Names of the options of every group, both sorted; `_name.yaml` is what several options share."""
     found: dict[str, list[str]] = {}
-    for file in sorted(config_dir.glob("*/**/*.yaml")):
+    for file in sorted(config_dir.glob("*/**/[!_]*.yaml")):
         found.setdefault(file.parent.relative_to(config_dir).as_posix(), []).append(file.stem)
     return found
 

@@ -515,13 +515,14 @@ class StartConfig:
 
 @dataclass
 class LoggerConfig:
-    """Weights & Biases; `mode: none` logs to the run directory only."""
+    """Weights & Biases and TensorBoard; the run directory keeps its own curves in any case."""
 
-    mode: str = "offline"  # offline | online | none
+    mode: str = "offline"  # of Weights & Biases: offline | online | none
     project: str = "fsar_lab"
     entity: str | None = None
-    group: str | None = None
-    tags: list[str] = field(default_factory=list)
+    group: str | None = None  # null: in a sweep its name
+    tags: list[str] = field(default_factory=list)  # the options of the groups are added: prior=fsar_o2s ...
+    tensorboard: bool = False
 
 
 @dataclass
@@ -546,7 +547,7 @@ class CodingSpeedConfig:
 
 @dataclass
 class PicturesConfig:
-    """Pictures with their bit maps, logged at every validation."""
+    """Pictures with their bit maps and how the codes are used, logged at every validation."""
 
     enabled: bool = True
     images: int = 8

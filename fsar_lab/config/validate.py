@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 
@@ -46,7 +47,7 @@ def validate(config: TrainConfig, resources: bool = True, training: bool = True)
         ]
         problems += [*_trainer(config), *_start(config)]
     if resources:
-        problems += [*_data(config, training), *_devices(config), *_baselines(config)]
+        problems += [*_data(config, training), *_devices(config), *_baselines(config), *_loggers(config)]
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -321,4 +322,13 @@ def _baselines(config: TrainConfig) -> Iterator[str]:
         yield (
             f"callbacks.coding.baselines: {', '.join(missing)} need imagecodecs, which is not installed -> "
             "pip install 'fsar_lab[bench]', or leave them out"
+        )
+
+
+def _loggers(config: TrainConfig) -> Iterator[str]:
+    packages = ("tensorboardX", "tensorboard")  # Lightning's logger writes with either
+    if config.logger.tensorboard and not any(importlib.util.find_spec(name) for name in packages):
+        yield (
+            "logger.tensorboard: neither tensorboardX nor tensorboard is installed -> "
+            "pip install 'fsar_lab[tensorboard]', or logger=wandb_offline"
         )

@@ -12,6 +12,8 @@ import fsar_lab
 APP = """
 import sys
 from fsar_lab.config.app import run_app
+from fsar_lab.config.build import config_hash
+from fsar_lab.result_files import write_result
 from fsar_lab.errors import DataError
 
 def task(config, directory):
@@ -19,6 +21,7 @@ def task(config, directory):
     if config.name == "broken":
         raise DataError("the file is broken -> get it again")
     print("RAN", type(config.prior).__name__, directory)
+    write_result(directory, {"status": "ok", "name": config.name, "config_hash": config_hash(config)})
 
 run_app(task)
 """

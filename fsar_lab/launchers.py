@@ -1,0 +1,131 @@
+"""Hydra's submitit launchers, for sweeps that outlive their jobs: `submitit_local` and `submitit_slurm`.
+
+The originals start all jobs at once (or in batches, and a job that is killed ends the sweep with its batch),
+and stop waiting at the first one that was killed. Here a job starts when another has ended, and every job is
+waited for. Needs the extra `sweep`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import submitit
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra_plugins.hydra_submitit_launcher import config as stock_options
+from hydra_plugins.hydra_submitit_launcher import submitit_launcher as stock
+
+log = logging.getLogger(__name__)
+
+LONG = 60 * 24 * 30  # minutes: a job on this machine has no time limit
+POLL_SECONDS = 0.5
+
+
+def register() -> None:
+    """Let the options submitit_local and submitit_slurm mean the classes below.
+
+    Hydra builds only plugins whose name begins with `hydra_plugins`: they take the place of the originals.
+    """
+    plugins = Plugins.instance()
+    for launcher in (LocalLauncher, SlurmLauncher):
+        plugins.class_name_to_class[f"{stock.__name__}.{launcher.__name__}"] = launcher
+    options = stock_options.LocalQueueConf(timeout_min=LONG)
+    ConfigStore.instance().store(group="hydra/launcher", name="submitit_local", node=options)
+
+
+class _Patient(stock.BaseSubmititLauncher):  # type: ignore[misc]  # installed without types
+    """Keeps `at_once()` jobs going until all have ended, however they end."""
+
+    def at_once(self, jobs: int) -> int:
+        """How many jobs may run at the same time."""
+        raise NotImplementedError
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run every job in a process of its own; what came of it stands in its run directory."""
+        executor = self._executor()
+        waiting = deque(enumerate(job_overrides, initial_job_idx))
+        width, running, ended = self.at_once(len(waiting)), {}, {}
+        log.info("%d jobs, %d at once; their output: %s", len(waiting), width, self.params["submitit_folder"])
+        try:
+            while waiting or running:
+                while waiting and len(running) < width:
+                    number, overrides = waiting.popleft()
+                    log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
+                    arguments = (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}")
+                    running[number] = executor.submit(self, *arguments, Singleton.get_state())
+                time.sleep(POLL_SECONDS)
+                for number, job in list(running.items()):
+                    if job.done():
+                        ended[number] = _collect(running.pop(number), number)
+        except KeyboardInterrupt:
+            for job in running.values():
+                job.cancel()
+            raise
+        return [ended[number] for number in sorted(ended)]
+
+    def _executor(self) -> submitit.AutoExecutor:
+        """As the original's."""
+        params = dict(self.params)
+        folder, timeouts = params.pop("submitit_folder"), params.pop("max_num_timeout", None)
+        limits = {} if timeouts is None else {f"{self._EXECUTOR}_max_num_timeout": timeouts}
+        executor = submitit.AutoExecutor(folder=folder, cluster=self._EXECUTOR, **limits)
+        common = {field.name for field in dataclasses.fields(stock_options.BaseQueueConf)}
+        executor.update_parameters(
+            **{key if key in common else f"{self._EXECUTOR}_{key}": value for key, value in params.items()}
+        )
+        return executor
+
+    def _threads(self) -> int | None:
+        assert self.config is not None
+        threads: int | None = self.config.trainer.threads
+        return threads
+
+
+class LocalLauncher(_Patient):
+    """Jobs on this machine: as many at once as its cores allow, one for a GPU."""
+
+    _EXECUTOR = "local"
+
+    def at_once(self, jobs: int) -> int:
+        """Cores divided by the threads of a job; without trainer.threads the jobs share the cores."""
+        assert self.config is not None
+        if self.config.trainer.accelerator == "gpu":
+            return 1
+        cores = len(os.sched_getaffinity(0))
+        threads = self._threads() or int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, cores // jobs)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # what the jobs inherit; their torch begins with it
+        return max(1, cores // (threads * self.config.trainer.devices))
+
+
+class SlurmLauncher(_Patient):
+    """Jobs in the queue of a cluster, at most array_parallelism of them at once."""
+
+    _EXECUTOR = "slurm"
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self.most = self.params.pop("array_parallelism")
+
+    def at_once(self, jobs: int) -> int:
+        """All of them, up to array_parallelism."""
+        if self.params["cpus_per_task"] is None and (threads := self._threads()):
+            self.params["cpus_per_task"] = threads
+        return min(jobs, self.most)
+
+
+def _collect(job: submitit.Job[Any], number: int) -> JobReturn:
+    """What a job returned; of one that was killed, a stand-in, so that the sweep goes on."""
+    try:
+        returned: JobReturn = job.result()
+    except Exception as error:  # of submitit: killed, or its result cannot be read
+        log.error("#%d ended without a result: %s", number, str(error).splitlines()[0])
+        returned = JobReturn(_return_value=float("nan"), status=JobStatus.COMPLETED)
+    return returned

@@ -1,0 +1,122 @@
+"""`result.json` and `attempts.json` of a run directory: what came of a run, and how often it was tried.
+
+Imports neither torch nor hydra, so that finished jobs of a sweep are found at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULT = "result.json"
+ATTEMPTS = "attempts.json"
+MAX_ATTEMPTS = 3  # of a job of a sweep, as long as its configuration stays the same
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write under another name, then rename: a reader sees the old file or the whole new one."""
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_result(run_dir: Path, result: dict[str, Any], name: str = RESULT) -> Path:
+    """Write a result atomically; returns its path."""
+    path = run_dir / name
+    write_text(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    return path
+
+
+def read_result(run_dir: Path) -> dict[str, Any]:
+    """The run's result; empty if there is none, or none that can be read."""
+    return _read(run_dir / RESULT, dict)
+
+
+def read_attempts(run_dir: Path) -> list[dict[str, Any]]:
+    """The attempts at the run's present configuration, the earliest first."""
+    return _read(run_dir / ATTEMPTS, list)
+
+
+def begin_attempt(run_dir: Path, config_hash: str) -> None:
+    """Note that an attempt begins now, in this process; those at another configuration are forgotten.
+
+    One that never ended was killed, and is noted as that.
+    """
+    attempts = [one for one in read_attempts(run_dir) if one.get("config_hash") == config_hash]
+    for one in attempts:
+        if one["ended"] is None:
+            one["status"] = "killed"
+    host, pid = socket.gethostname(), os.getpid()
+    attempts.append(
+        {
+            "started": _now(),
+            "ended": None,
+            "status": "running",
+            "config_hash": config_hash,
+            "host": host,
+            "pid": pid,
+            "process": process_start(pid),
+        }
+    )
+    _write_attempts(run_dir, attempts)
+
+
+def end_attempt(run_dir: Path, status: str, error: str | None = None) -> None:
+    """Note that the last attempt has ended.
+
+    Args:
+        run_dir: Run directory in which `begin_attempt` was called.
+        status: ok | failed | interrupted (on request: Ctrl-C).
+        error: Why it failed.
+    """
+    attempts = read_attempts(run_dir)
+    attempts[-1] |= {"ended": _now(), "status": status} | ({} if error is None else {"error": error})
+    _write_attempts(run_dir, attempts)
+
+
+def used_up(run_dir: Path, config_hash: str) -> bool:
+    """Whether MAX_ATTEMPTS at this configuration failed or were killed."""
+    attempts = [one for one in read_attempts(run_dir) if one.get("config_hash") == config_hash]
+    return sum(one["status"] not in ("ok", "interrupted") for one in attempts) >= MAX_ATTEMPTS
+
+
+def is_running(run_dir: Path) -> dict[str, Any] | None:
+    """The attempt that another living process of this machine makes at this moment, if there is one."""
+    attempts = read_attempts(run_dir)
+    if not attempts or attempts[-1]["ended"] is not None or attempts[-1]["host"] != socket.gethostname():
+        return None
+    last = attempts[-1]
+    alive = last["pid"] != os.getpid() and process_start(last["pid"]) == last["process"] is not None
+    return last if alive else None
+
+
+def process_start(pid: int) -> int | None:
+    """When a process began, in the kernel's ticks since boot: tells it from a later one of the same number.
+
+    None if there is no such process, or no /proc.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _write_attempts(run_dir: Path, attempts: list[dict[str, Any]]) -> None:
+    write_text(run_dir / ATTEMPTS, json.dumps(attempts, indent=2) + "\n")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return kind()
+    return content if isinstance(content, kind) else kind()

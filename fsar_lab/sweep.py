@@ -1,0 +1,174 @@
+"""Jobs of a sweep: reuse what is finished, survive what fails, tell in the end what came of each.
+
+Imports neither torch nor lightning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fsar_lab import result_files
+from fsar_lab.config.build import config_hash
+from fsar_lab.config.schema import TrainConfig
+from fsar_lab.errors import InterruptedTrainingError, TrainingError
+from fsar_lab.result_files import ATTEMPTS, MAX_ATTEMPTS, RESULT
+
+NOT_A_NUMBER = float("nan")  # what a job that has no result returns
+
+
+@dataclasses.dataclass
+class SweepJob:
+    """One job as the command line asks for it."""
+
+    overrides: list[str]
+    run_dir: Path
+    config_hash: str
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of a job; `why` is empty if it is ok."""
+
+    ok: bool
+    bpd: float | None
+    attempts: int
+    why: str
+
+
+def finished(run_dir: Path, hashed: str) -> dict[str, Any]:
+    """The result of a finished run of today's configuration; else empty."""
+    result = result_files.read_result(run_dir)
+    return result if result.get("status") == "ok" and result.get("config_hash") == hashed else {}
+
+
+def run_job(
+    task: Callable[[TrainConfig, Path], float | None], config: TrainConfig, run_dir: Path
+) -> float | None:
+    """Run one job of a sweep, unless it is finished, running already or has failed too often.
+
+    Nothing but Ctrl-C gets out: whatever else the task raises is written to result.json.
+
+    Returns:
+        What the task returns, the bpd of the finished run, or nan if there is no result.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    hashed = config_hash(config)
+    if result := finished(run_dir, hashed):
+        print(f"{config.name}: finished already, taken from {run_dir}")
+        return float(result.get("bpd", NOT_A_NUMBER))
+    if running := result_files.is_running(run_dir):
+        print(f"{config.name}: process {running['pid']} is at it already in {run_dir}")
+        return NOT_A_NUMBER
+    if result_files.used_up(run_dir, hashed):
+        print(f"{config.name}: {_used_up(run_dir)}")
+        return NOT_A_NUMBER
+    try:
+        return task(config, run_dir)
+    except (KeyboardInterrupt, InterruptedTrainingError) as error:
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        record_failure(run_dir, error, config.name, hashed)
+        return NOT_A_NUMBER
+
+
+def run_apart(overrides: Sequence[str], run_dir: Path) -> float:
+    """Run a job of several devices as a command of its own, whose process Lightning can multiply.
+
+    Args:
+        overrides: The job's, as Hydra has them.
+        run_dir: Its run directory.
+
+    Returns:
+        The bpd.
+
+    Raises:
+        TrainingError: The command failed.
+    """
+    single = ["hydra.mode=RUN", f"hydra.run.dir='{run_dir}'"]
+    # Without what says that SLURM has started a task: Lightning would leave it to SLURM to start the others.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
+    command = [sys.executable, "-m", "fsar_lab.train", *overrides, *single]
+    code = subprocess.run(command, env=environment, check=False).returncode
+    result = result_files.read_result(run_dir)
+    if code or result.get("status") != "ok":
+        raise TrainingError(str(result.get("error", f"the training's process ended with {code}")))
+    return float(result["bpd"])
+
+
+def record_failure(run_dir: Path, error: Exception, name: str, hashed: str | None = None) -> None:
+    """Make sure that result.json tells of a failure, and tell it on the terminal."""
+    text = f"{type(error).__name__}: {error}"
+    if result_files.read_result(run_dir).get("status") != "failed":
+        failed = {"status": "failed", "error": text, "name": name, "config_hash": hashed}
+        result_files.write_result(run_dir, failed)
+    print(f"{name}: failed, {text}", file=sys.stderr)
+
+
+def outcome(job: SweepJob) -> Outcome:
+    """What came of a job, from what its run directory holds."""
+    result, attempts = result_files.read_result(job.run_dir), result_files.read_attempts(job.run_dir)
+    if done := finished(job.run_dir, job.config_hash):
+        return Outcome(True, done.get("bpd"), len(attempts), "")
+    if running := result_files.is_running(job.run_dir):
+        why = f"not finished: process {running['pid']} is at it"
+    elif result.get("status") == "failed":
+        why = str(result.get("error"))
+    elif attempts and attempts[-1]["ended"] is None:
+        why = f"killed (it began {attempts[-1]['started']})"
+    else:
+        why = "not run"
+    if result_files.used_up(job.run_dir, job.config_hash):
+        why = f"{_used_up(job.run_dir)}; the last: {why}"
+    return Outcome(False, None, len(attempts), why)
+
+
+def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -> int:
+    """Print a table of what came of each job, and how to go on with those that failed.
+
+    Args:
+        jobs: Every job of the sweep.
+        command: Arguments of the command line that runs it.
+        console: Where to print.
+
+    Returns:
+        The exit code: 0 if every job has its result, else 1.
+    """
+    outcomes = [outcome(job) for job in jobs]
+    shared = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("job", "status", "bpd", "attempts", "directory"):
+        table.add_column(heading, overflow="fold")
+    for job, came in zip(jobs, outcomes, strict=True):
+        bpd = "–" if came.bpd is None else f"{came.bpd:.4f}"
+        status = "ok" if came.ok else "failed"
+        own = " ".join(o for o in job.overrides if o not in shared)
+        table.add_row(own, status, bpd, str(came.attempts), job.run_dir.name)
+    console.print(table)
+    if all(came.ok for came in outcomes):
+        return 0
+    console.print(f"\n{sum(not came.ok for came in outcomes)} of {len(jobs)} jobs have no result:")
+    for job, came in zip(jobs, outcomes, strict=True):
+        if not came.ok:
+            console.print(f"  {job.run_dir}\n    {came.why}", soft_wrap=True)
+    again = shlex.join(["python", "-m", "fsar_lab.train", *command])
+    console.print(
+        f"Finished jobs are kept; the same command goes on with the others:\n  {again}", soft_wrap=True
+    )
+    return 1
+
+
+def _used_up(run_dir: Path) -> str:
+    files = f"see {run_dir / RESULT}; delete {run_dir / ATTEMPTS} to try again"
+    return f"{MAX_ATTEMPTS} attempts have failed -> {files}"
