@@ -10,7 +10,7 @@ BENCH_CODEC_ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
-EXTRAS := train,sweep,bench,report,dev
+EXTRAS := train,sweep,bench,report,tensorboard,dashboard,dev
 ENVIRONMENT := $(VENV)/.environment
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/.peers

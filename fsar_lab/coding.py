@@ -5,31 +5,40 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fsar_lab.callbacks.coding_speed import measure_in_new_process
+from fsar_lab.callbacks.coding_speed import equal_images, load_images, measure_in_new_process
+from fsar_lab.codec import tiling
+from fsar_lab.codec.arguments import Images
 from fsar_lab.codec.codec import Codec, Encoded
 from fsar_lab.config.schema import CallbacksConfig
-from fsar_lab.data.source import ImageSource
+from fsar_lab.data.source import ImageSource, Photographs
 from fsar_lab.data.stream import batches
 from fsar_lab.errors import CodingError, LosslessError
 from fsar_lab.exporting.estimates import estimated_bits, float_bits
 from fsar_lab.models.compressor import Compressor
 
-Images = NDArray[np.uint8]
 Say = Callable[[str], None]
 SINGLE_IMAGES = 32  # that are coded by themselves where that costs more
+ESTIMATED_TILES = 1024  # of photographs, at a time: bounds the memory
 
 
-def to_array(source: ImageSource) -> Images:
-    """All images of a source as uint8 [N, H, W, 3]."""
-    parts = [batch.permute(0, 2, 3, 1).numpy() for batch in batches(source, 1024)]
-    return np.ascontiguousarray(np.concatenate(parts))
+def to_images(source: ImageSource | Photographs) -> Images:
+    """All images of a source: uint8 [N, H, W, 3], or a list of uint8 [H, W, 3] if they are of any sizes."""
+    if isinstance(source, Photographs):
+        return [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in source.images]
+    images, done = np.empty((0, 0, 0, 3), np.uint8), 0
+    for batch in batches(source, 1024):
+        if not done:
+            images = np.empty((len(source), *batch.shape[2:], 3), np.uint8)
+        images[done : done + len(batch)] = batch.permute(0, 2, 3, 1).numpy()
+        done += len(batch)
+    return images
 
 
 def code(
@@ -40,7 +49,7 @@ def code(
     Args:
         compressor: the float model that the codec was exported from, for the labelled estimates.
         codec_path: the exported model; the decoding process gets it and the bytes, nothing else.
-        images: uint8 [N, H, W, 3].
+        images: uint8 [N, H, W, 3], or a list of uint8 [H, W, 3].
         config: siblings, baselines and speed measurement.
         say: told what is going on.
 
@@ -59,7 +68,7 @@ def code(
     if codec.model.chained:
         figures |= _chain(codec, encoded, images)
     say("estimates")
-    figures |= _estimates(compressor, codec, images)
+    figures |= _estimates(compressor, codec, images, encoded.samples)
     if config.coding_speed.enabled:
         say("coding speed")
         figures |= measure_in_new_process(codec_path, images, config.coding_speed)
@@ -78,7 +87,8 @@ def code(
         "lossless": True,
         "engine": codec.engine,
         "images": len(images),
-        "image_shape": list(images.shape[1:]),
+        "image_shape": list(images[0].shape) if len(tiling.size_runs(images)) == 1 else None,
+        "samples": encoded.samples,
         "table_bytes": codec.table_bytes,
         "codec_bytes": codec_path.stat().st_size,
         **figures,
@@ -98,11 +108,11 @@ def decode_elsewhere(codec_path: Path, data: bytes, images: Images) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CodingError(f"the decoding process failed: {done.stderr.strip()[-2000:]}")
-        decoded = np.load(out, allow_pickle=False)
-    if decoded.shape != images.shape:
-        raise LosslessError(f"decoded shape {decoded.shape} instead of {images.shape}")
-    wrong = np.flatnonzero((decoded != images).reshape(len(images), -1).any(1))
-    if len(wrong):
+        decoded = load_images(out)
+    if len(decoded) != len(images):
+        raise LosslessError(f"{len(decoded)} images were decoded instead of {len(images)}")
+    wrong = [i for i, image in enumerate(images) if not np.array_equal(decoded[i], image)]
+    if wrong:
         raise LosslessError(
             f"{len(wrong)} of {len(images)} images differ after decoding, the first is image {wrong[0]}"
         )
@@ -120,31 +130,42 @@ def _parts(encoded: Encoded) -> dict[str, Any]:
 
 def _chain(codec: Codec, encoded: Encoded, images: Images) -> dict[str, float]:
     """What the first bits of bits-back coding weigh: in this chain, and if every image began a chain."""
-    alone = images[:SINGLE_IMAGES]
-    single = sum(len(codec.encode(image[None])) for image in alone)
+    alone = [images[i : i + 1] for i in range(min(SINGLE_IMAGES, len(images)))]
+    single = sum(len(codec.encode(image)) for image in alone)
     return {
         "bits_initial": encoded.initial,
         "bpd_initial": encoded.initial / encoded.samples,
-        "bpd_single_image": 8 * single / alone.size,
+        "bpd_single_image": 8 * single / sum(image[0].size for image in alone),
     }
 
 
-def _estimates(compressor: Compressor, codec: Codec, images: Images) -> dict[str, float]:
+def _estimates(compressor: Compressor, codec: Codec, images: Images, samples: int) -> dict[str, float]:
+    estimated, in_floats = np.zeros(2), np.zeros(2)
+    for part in _arrays(codec, images):
+        estimated += estimated_bits(compressor, codec, part)
+        in_floats += float_bits(compressor, part)
     figures = {}
-    for label, (latents, pixels) in (
-        ("estimated", estimated_bits(compressor, codec, images)),
-        ("float_estimated", float_bits(compressor, images)),
-    ):
-        figures[f"bpd_{label}"] = (latents + pixels) / images.size
-        figures[f"bpd_latents_{label}"] = latents / images.size
-        figures[f"bpd_pixels_{label}"] = pixels / images.size
+    for label, (latents, pixels) in (("estimated", estimated), ("float_estimated", in_floats)):
+        figures[f"bpd_{label}"] = float(latents + pixels) / samples
+        figures[f"bpd_latents_{label}"] = float(latents) / samples
+        figures[f"bpd_pixels_{label}"] = float(pixels) / samples
     return figures
+
+
+def _arrays(codec: Codec, images: Images) -> Iterator[NDArray[np.uint8]]:
+    """Images of one size as they are; those of any sizes as the padded tiles that are coded."""
+    if isinstance(images, np.ndarray):
+        yield images
+        return
+    runs, factor = tiling.size_runs(images), codec.model.factor
+    for part in tiling.in_groups(runs, tiling.TILE, factor, lanes=ESTIMATED_TILES):
+        yield part.cut(images)
 
 
 def _uniform_sibling(codec: Codec, images: Images) -> dict[str, Any]:
     sibling = codec.with_uniform_prior()
     encoded = sibling.encode_parts(images)
-    if not np.array_equal(sibling.decode(encoded.data), images):
+    if not equal_images(sibling.decode(encoded.data), images):
         raise LosslessError("the sibling with the uniform prior does not decode to the same pixels")
     about = {"codec": "the same with the uniform prior", "prior": "uniform", "lossless": True}
     return about | _parts(encoded)

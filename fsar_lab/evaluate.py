@@ -7,6 +7,7 @@ belongs to the model stays as it is.
   python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d
   python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d dataset.test_images=100
   python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d dataset=photos dataset.root=FOLDER
+  python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d dataset=kodak
   python -m fsar_lab.evaluate run=outputs/fsar-1a2b3c4d callbacks.coding.baselines=[png,webp,jxl_e7]
 """
 
@@ -55,7 +56,7 @@ def with_overrides(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
         OmegaConf.update(tree, o.key_or_group, o.value(), merge=True)
     changed = to_config(tree)
     here = dataclasses.replace(changed.trainer, accelerator="cpu", devices=1)  # wherever it was trained
-    validate(dataclasses.replace(changed, trainer=here))
+    validate(dataclasses.replace(changed, trainer=here), training=False)
     return changed
 
 
@@ -68,7 +69,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from rich.console import Console
 
     from fsar_lab import run_files
-    from fsar_lab.coding import code, to_array
+    from fsar_lab.coding import code, to_images
     from fsar_lab.report.tables import print_result, saying
 
     config = run_files.load_config(run_dir)
@@ -80,7 +81,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     console.print(dataset.describe())
     with saying(console) as say:
         codec = run_dir / run_files.CODEC
-        figures = code(compressor, codec, to_array(dataset.test), config.callbacks, say)
+        figures = code(compressor, codec, to_images(dataset.test), config.callbacks, say)
     result = {
         "status": "ok",
         "name": config.name,

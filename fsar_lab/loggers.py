@@ -1,20 +1,23 @@
-"""Where the figures of a run go: a CSV file in its directory, and Weights & Biases if it is switched on."""
+"""Where the figures of a run go: a CSV file in its directory, and W&B and TensorBoard if switched on."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import fsar_lab._torchvision_guard  # noqa: F401  isort: skip
 
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+import numpy as np
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
 
-from fsar_lab.config.build import config_hash, to_plain
+from fsar_lab import wandb_run
+from fsar_lab.config.build import config_hash, plain_hash, to_plain
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import ConfigError
 
@@ -24,11 +27,13 @@ def build_loggers(config: TrainConfig, run_dir: Path) -> list[Logger]:
 
     Args:
         config: The whole configuration; it is logged as plain data.
-        run_dir: Run directory; W&B writes to `run_dir/wandb`, the CSV logger to `run_dir/logs/version_<n>`
-            (a resumed run begins a new version and so keeps the earlier figures).
+        run_dir: Run directory; W&B writes to `run_dir/wandb`, TensorBoard to `run_dir/tensorboard`, the CSV
+            logger to `run_dir/logs/version_<n>` (a resumed run begins a new version and so keeps the
+            earlier figures).
 
     Returns:
-        A CSVLogger, and before it a WandbLogger unless `config.logger.mode` is `none`.
+        A CSVLogger last; before it a WandbLogger unless `config.logger.mode` is `none`, and a
+        TensorBoardLogger if `config.logger.tensorboard`.
 
     Raises:
         ConfigError: `config.logger.mode` is unknown.
@@ -36,33 +41,29 @@ def build_loggers(config: TrainConfig, run_dir: Path) -> list[Logger]:
     mode = config.logger.mode
     if mode not in ("offline", "online", "none"):
         raise ConfigError(f"logger.mode={mode}: no such mode -> offline, online or none")
-    loggers: list[Logger] = [CSVLogger(run_dir, name="logs", flush_logs_every_n_steps=1)]
+    loggers: list[Logger] = []
     if mode != "none":
-        loggers.insert(0, _wandb_logger(config, run_dir))
-    return loggers
+        loggers.append(_wandb_logger(config, run_dir))
+    if config.logger.tensorboard:  # one folder for all attempts: TensorBoard joins the curves of its files
+        loggers.append(TensorBoardLogger(run_dir, name="tensorboard", version="", default_hp_metric=False))
+    return [*loggers, CSVLogger(run_dir, name="logs", flush_logs_every_n_steps=1)]
 
 
 @contextmanager
 def open_loggers(config: TrainConfig, run_dir: Path) -> Iterator[list[Logger]]:
-    """`build_loggers` for the length of a `with` block; the W&B run is finished whatever happens inside.
+    """`build_loggers` for the length of a `with` block; all are closed whatever happens inside.
 
-    A W&B run left open would be taken over silently by the next run in the same process (a sweep), so one
-    that is still open at the start is finished too.
+    See `wandb_run.finished` for the run of W&B, one for each job of a sweep.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    if config.logger.mode == "none":
-        yield build_loggers(config, run_dir)
-        return
-    import wandb
-
-    if wandb.run is not None:
-        wandb.finish()
-    exit_code = 1
-    try:
-        yield build_loggers(config, run_dir)
-        exit_code = 0
-    finally:
-        wandb.finish(exit_code=exit_code)
+    with wandb_run.finished() if config.logger.mode != "none" else nullcontext():
+        loggers = build_loggers(config, run_dir)
+        try:
+            yield loggers
+        finally:
+            for logger in loggers:
+                if isinstance(logger, TensorBoardLogger):  # it writes what it still holds
+                    logger.finalize("finished")
 
 
 def first_process() -> bool:
@@ -70,9 +71,24 @@ def first_process() -> bool:
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
-def wandb_logger(loggers: list[Logger]) -> WandbLogger | None:
-    """The W&B logger among a trainer's loggers, if there is one."""
-    return next((logger for logger in loggers if isinstance(logger, WandbLogger)), None)
+def log_picture(loggers: Iterable[Logger], key: str, picture: NDArray[np.uint8], step: int) -> None:
+    """Send a picture, uint8 [height, width, 3], to the loggers that take pictures."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(key, [picture], step=step)
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(key, picture, step, dataformats="HWC")
+
+
+def log_histogram(loggers: Iterable[Logger], key: str, values: NDArray[np.float64], step: int) -> None:
+    """Send the distribution of `values` (any shape) to the loggers that take distributions."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            logger.log_metrics({key: wandb.Histogram(values.ravel().tolist())}, step=step)  # type: ignore[dict-item]
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_histogram(key, values, step)
 
 
 def quiet_console() -> None:
@@ -106,26 +122,10 @@ def _start_wandb_run(config: TrainConfig, run_dir: Path) -> Any:
     Raises:
         ConfigError: W&B refuses, for want of a key or of a network.
     """
-    import wandb
-
-    settings = config.logger
-    online = settings.mode == "online"
-    try:
-        run = wandb.init(
-            project=settings.project,
-            entity=settings.entity,
-            name=config.name,
-            group=settings.group,
-            tags=list(settings.tags),
-            config=to_plain(config) | {"config_hash": config_hash(config)},
-            dir=run_dir,
-            mode="online" if online else "offline",
-            settings=wandb.Settings(silent=not online, console="off", disable_code=True),
-        )
-    except wandb.errors.Error as error:
-        reason = str(error).splitlines()[0]
-        remedy = "`wandb login`, or logger=wandb_offline, or logger=none"
-        raise ConfigError(f"logger.mode={settings.mode}: W&B did not start: {reason} -> {remedy}") from error
+    plain = to_plain(config)
+    # By the second hash the seeds of an experiment are put together.
+    about = plain | {"config_hash": config_hash(config), "experiment_hash": plain_hash(plain | {"seed": 0})}
+    run = wandb_run.start(config.logger, run_dir, name=config.name, config=about)
     run.define_metric("trainer/global_step")  # the x-axis that Lightning's logger fills
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return run

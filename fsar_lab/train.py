@@ -53,9 +53,9 @@ def experiment(
 
     from fsar_lab import run_files
     from fsar_lab.bundle import make_bundle
-    from fsar_lab.callbacks.coding_speed import as_metrics
-    from fsar_lab.coding import code, to_array
-    from fsar_lab.fitting import fit
+    from fsar_lab.coding import code, to_images
+    from fsar_lab.fitting import fit, total_steps
+    from fsar_lab.log_result import log_result
     from fsar_lab.loggers import first_process, quiet_console
     from fsar_lab.report.tables import print_result, saying
 
@@ -70,15 +70,14 @@ def experiment(
     if not fitted.is_global_zero:  # the other ranks have nothing left to do
         return {}
     facts |= {"parameters": count_parameters(fitted.compressor), **fitted.facts}
-    codec, images = run_dir / run_files.CODEC, to_array(dataset.test)
+    codec, images = run_dir / run_files.CODEC, to_images(dataset.test)
     with saying(console) as say:
         say("making the integer model")
         make_bundle(config, fitted.compressor, dataset, facts).save(codec)
         figures = code(fitted.compressor, codec, images, config.callbacks, say)
     result = {"status": "ok", **figures, **facts}
     path = run_files.write_result(run_dir, result)
-    for logger in loggers:
-        logger.log_metrics(flat(result) | (as_metrics(result) if "coding_speed" in result else {}))
+    log_result(loggers, run_dir, result, total_steps(config))
     print_result(result, console)
     say_where(console, config, run_dir, path)
     return result
@@ -90,9 +89,10 @@ def say_where(console: Any, config: TrainConfig, run_dir: Path, result: Path) ->
         "result": str(result),
         "codec": f"{run_dir}/codec.fsarm  (fsar_lab.Codec.load)",
         "curves": f"{run_dir}/logs"
-        + (f", {run_dir}/wandb (wandb sync)" if config.logger.mode == "offline" else ""),
+        + (f", {run_dir}/wandb (wandb sync)" if config.logger.mode == "offline" else "")
+        + (f", {run_dir}/tensorboard" if config.logger.tensorboard else ""),
         "bit maps": f"{run_dir}/pictures",
-        "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=photos dataset.root=FOLDER",
+        "other images": f"python -m fsar_lab.evaluate run={run_dir} dataset=folder dataset.root=FOLDER",
     }
     if not (run_dir / "pictures").is_dir():  # switched off, or nothing was trained
         del rows["bit maps"]
@@ -103,11 +103,6 @@ def say_where(console: Any, config: TrainConfig, run_dir: Path, result: Path) ->
 def count_parameters(compressor: Any) -> dict[str, int]:
     """Trained numbers of each part; the prior's become a table and are not needed for coding."""
     return {name: sum(p.numel() for p in part.parameters()) for name, part in compressor.named_children()}
-
-
-def flat(result: dict[str, Any]) -> dict[str, float]:
-    """The scalar figures, as `test/...`."""
-    return {f"test/{key}": float(value) for key, value in result.items() if isinstance(value, int | float)}
 
 
 if __name__ == "__main__":

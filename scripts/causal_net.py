@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fsar_lab.data.npz import hold_out, read
+from fsar_lab.data.npz import read, training_images
 from fsar_lab.data.places import npz_files
 from fsar_lab.models.coders.causal_net import CausalNet, CausalNetShape, load, save
 
@@ -70,7 +70,8 @@ class Source:
         self.large: list[Tensor] = []
         if arguments.cifar:
             train = torch.cat([read(file, 32) for file in npz_files(arguments.cifar)[0]])
-            train, validation = hold_out(train, VALIDATION)
+            kept = training_images(len(train), VALIDATION)
+            train, validation = train[:kept], train[kept:]
             self.train = train.to(device)
             self.validation = torch.split(validation[-LOOKED_AT:].to(device), 100)
         else:

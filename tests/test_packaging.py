@@ -126,7 +126,7 @@ def test_wheel_codes_without_torch(root: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         names = opened.namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"fsar_lab"}
-    assert "fsar_lab/py.typed" in names
+    assert {"fsar_lab/py.typed", "fsar_lab/report/page.css", "fsar_lab/report/page.js"} <= set(names)
     for name in zoo.codec_names():
         assert {f"fsar_lab/zoo/codecs/{name}.fsarm", f"fsar_lab/zoo/codecs/{name}.md"} <= set(names)
     for module in ("entropy/_entropy_c", "codec/_network_c"):

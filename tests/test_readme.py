@@ -65,11 +65,21 @@ def test_training_commands(command: str, monkeypatch: pytest.MonkeyPatch, tmp_pa
             [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True
         )
         assert done.returncode == 2 and "config.yaml" in done.stderr, done.stderr
+    elif module in (
+        "fsar_lab.collect",
+        "fsar_lab.dashboard",
+    ):  # wrong here is only that there is no such sweep
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 2 and "no such folder" in done.stderr, done.stderr
     else:
         pytest.importorskip("hydra")
+        from fsar_lab.config.app import jobs
         from fsar_lab.config.compose import compose
 
-        compose(arguments)
+        overrides = [argument for argument in arguments if argument != "--multirun"]
+        compose(next(jobs(overrides)))  # the sweeps of conf/sweep have tests of their own
 
 
 @pytest.mark.parametrize("code", PYTHON)

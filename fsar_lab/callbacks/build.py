@@ -10,6 +10,7 @@ from lightning.pytorch import Callback
 from torch import Tensor
 
 from fsar_lab.callbacks.checkpoint import LastCheckpoint
+from fsar_lab.callbacks.codebook_use import CodebookUse
 from fsar_lab.callbacks.pictures import Pictures
 from fsar_lab.callbacks.profile import StepProfile
 from fsar_lab.callbacks.progress import TrainingProgress
@@ -36,6 +37,7 @@ def build_callbacks(config: TrainConfig, run_dir: Path, validation_images: Tenso
         callbacks.append(TrainingProgress(steps * training.batch_size, training.batch_size))
     if settings.pictures.enabled:
         callbacks.append(Pictures(validation_images[: settings.pictures.images], run_dir / "pictures"))
+        callbacks.append(CodebookUse())
     if training.profile:
         callbacks.append(StepProfile(run_dir / "profile"))
     callbacks.append(LastCheckpoint(run_dir / "checkpoints", training.checkpoint_minutes))

@@ -22,15 +22,14 @@ from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fsar_lab.codec.arguments import Images
 from fsar_lab.codec.codec import Codec, available_cores
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.config.schema import CodingSpeedConfig
 from fsar_lab.errors import CodingError, LosslessError
 
 LARGEST_WARM_UP = 64  # images; enough for every batch size to touch all code and tables
-Images = NDArray[np.uint8]
 A = TypeVar("A")
 B = TypeVar("B")
 P = ParamSpec("P")
@@ -90,7 +89,8 @@ def measure_coding_speed(model: CodecModel, images: Images, config: CodingSpeedC
 
     Args:
         model: A codec is made from it and measured with one thread and with all.
-        images: uint8 [N, H, W, 3]; at most `config.max_images` of them are coded.
+        images: uint8 [N, H, W, 3], or a list of uint8 [H, W, 3] of any sizes; at most `config.max_images`
+            of them are coded.
         config: Batch sizes (0 = all images), repeats, and the time to stay within. If the time is too short
             for everything, fewer images or repeats are measured, and `limited` says so.
 
@@ -102,7 +102,7 @@ def measure_coding_speed(model: CodecModel, images: Images, config: CodingSpeedC
         CodingError: There are no images.
         LosslessError: Decoded images differ from the originals.
     """
-    images = np.ascontiguousarray(images[: config.max_images])
+    images = images[: config.max_images]
     if not len(images):
         raise CodingError("there are no images to measure the coding speed on")
     memory = _peak_memory()
@@ -145,7 +145,7 @@ def measure_in_new_process(
     """
     with tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder) / "images.npy", Path(folder) / "speed.json"
-        np.save(source, images[: config.max_images])
+        save_images(source, images[: config.max_images])
         command = [python, "-m", "fsar_lab.callbacks.coding_speed", str(model), str(source)]
         command += ["--config", json.dumps(asdict(config)), "--output", str(result)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -153,6 +153,29 @@ def measure_in_new_process(
             raise CodingError(f"measuring the coding speed failed: {done.stderr.strip()[-2000:]}")
         measured: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return measured
+
+
+def save_images(path: Path, images: Images) -> None:
+    """Write images as `load_images` reads them: one array, or arr_0, arr_1, … if they are of any sizes."""
+    with path.open("wb") as file:
+        if isinstance(images, np.ndarray):
+            np.save(file, images)
+        else:
+            np.savez(file, *images)
+
+
+def load_images(path: Path) -> Images:
+    """Images from a .npy file, or a list of them from a .npz file with arr_0, arr_1, …."""
+    content = np.load(path, allow_pickle=False)
+    if isinstance(content, np.ndarray):
+        return content
+    with content:
+        return [content[f"arr_{i}"] for i in range(len(content.files))]
+
+
+def equal_images(some: Images, others: Images) -> bool:
+    """Whether as many images have the same sizes and pixels; arrays [N, H, W, 3] or lists of [H, W, 3]."""
+    return len(some) == len(others) and all(map(np.array_equal, some, others))
 
 
 def as_metrics(measured: dict[str, Any]) -> dict[str, float]:
@@ -184,10 +207,11 @@ def _row(codec: TimedCodec, images: Images, batch: int, repeats: int, budget: fl
         decoded, times = _timed(codec, codec.decode, blobs)
         measured["decode"].append(times)
         if repeat == 0:
-            _check(images[: todo.images], np.concatenate(decoded))
+            _check(images[: todo.images], [image for part in decoded for image in part])
     row: dict[str, Any] = {"threads": codec.threads, "batch": todo.batch}
+    megabytes = sum(images[i].nbytes for i in range(todo.images)) / 1e6
     for side, seconds in measured.items():
-        row |= _figures(side, seconds, todo.images, images[0].nbytes)
+        row |= _figures(side, seconds, todo.images, megabytes)
     limited = todo.images < len(images) // batch * batch or todo.repeats < repeats
     return row | {"images": todo.images, "repeats": todo.repeats, "limited": limited}
 
@@ -213,22 +237,21 @@ def _timed(codec: TimedCodec, work: Callable[[A], B], parts: list[A]) -> tuple[l
     return results, (seconds, seconds * codec.network_share)
 
 
-def _figures(side: str, times: list[tuple[float, float]], images: int, image_bytes: int) -> dict[str, float]:
+def _figures(side: str, times: list[tuple[float, float]], images: int, megabytes: float) -> dict[str, float]:
     """Medians over the repeats of (all seconds, network seconds); no speed of networks that are not there."""
     seconds = {
         "": median(total for total, _ in times),
         "_network": median(network for _, network in times),
         "_coder": median(total - network for total, network in times),
     }
-    megabytes = images * image_bytes / 1e6
     speeds = {part: value for part, value in seconds.items() if value > 0}  # there may be no networks
     figures = {f"{side}{part}_MBps": _rounded(megabytes / value) for part, value in speeds.items()}
     figures |= {f"{side}{part}_ms": _rounded(1e3 * value / images) for part, value in seconds.items()}
     return figures
 
 
-def _check(images: Images, decoded: Images | list[Images]) -> None:
-    if not np.array_equal(images, decoded):
+def _check(images: Images, decoded: Images) -> None:
+    if not equal_images(images, decoded):
         raise LosslessError("decoded images differ from the originals while measuring the coding speed")
 
 
@@ -255,12 +278,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure a codec file on images from a .npy file and print or write the result as JSON."""
     parser = argparse.ArgumentParser(description="Measure how fast a codec file codes images.")
     parser.add_argument("model", type=Path, help="codec.fsarm")
-    parser.add_argument("images", type=Path, help=".npy with uint8 [N, H, W, 3]")
+    parser.add_argument(
+        "images", type=Path, help=".npy with uint8 [N, H, W, 3], or .npz as save_images writes it"
+    )
     parser.add_argument("--config", default="{}", help="JSON with fields of CodingSpeedConfig")
     parser.add_argument("--output", type=Path, help="write the result here; printed otherwise")
     options = parser.parse_args(arguments)
     config = CodingSpeedConfig(**json.loads(options.config))
-    images = np.load(options.images, allow_pickle=False)
+    images = load_images(options.images)
     text = json.dumps(measure_coding_speed(CodecModel.load(options.model), images, config), indent=1)
     if options.output:
         options.output.write_text(text, encoding="utf-8")

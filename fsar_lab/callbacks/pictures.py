@@ -16,14 +16,14 @@ from PIL import Image
 from torch import Tensor
 
 from fsar_lab.callbacks.heatmap import contact_sheet, heat_map
-from fsar_lab.loggers import wandb_logger
+from fsar_lab.loggers import log_picture
 from fsar_lab.models.compressor import Compressor, Output
 
 RAW_BITS = 24.0  # bits of an uncompressed pixel: top of the pixel map's scale
 
 
 class Pictures(Callback):
-    """Draws a contact sheet at every validation: to a PNG file, and to W&B if that is on.
+    """Draws a contact sheet at every validation: to a PNG file, and to W&B and TensorBoard if on.
 
     Three rows: the images, the bits of each pixel given the latents, and the bits of the latents spread
     over the pixels they stand for. Scales are fixed (uncompressed, and equally likely codes), so that the
@@ -58,9 +58,7 @@ class Pictures(Callback):
         sheet = draw(model, self.images.to(pl_module.device))
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(sheet).save(self.folder / f"step_{trainer.global_step:07d}.png")
-        logger = wandb_logger(trainer.loggers)
-        if logger is not None:
-            logger.log_image("val/bit_maps", [sheet], step=trainer.global_step)
+        log_picture(trainer.loggers, "val/bit_maps", sheet, trainer.global_step)
 
 
 @torch.no_grad()

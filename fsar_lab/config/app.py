@@ -30,6 +30,8 @@ Task = Callable[[TrainConfig, Path], float | None]
 
 _ASK_ONLY = ("help", "hydra_help", "info", "shell_completion", "experimental_rerun")
 _OWN_CONFIG = ("config_dir", "config_path", "config_name")
+# Groups whose options become tags of a run.
+TAGGED = ("backbone", "quantizer", "prior", "coder", "dataset", "experiment", "budget")
 
 
 class Job:
@@ -54,6 +56,7 @@ class Job:
         try:
             config = to_config(tree)
             validate(config)
+            label(config, hydra_config)
             if not sweeping:
                 return self.task(config, run_dir)
             return sweep.run_job(self.task if config.trainer.devices == 1 else _apart, config, run_dir)
@@ -102,6 +105,16 @@ def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
     raise SystemExit(broken or code)
 
 
+def label(config: TrainConfig, hydra_config: Any) -> None:
+    """Tell the loggers which options were picked (as tags) and which sweep a job belongs to (as group)."""
+    choices = hydra_config.runtime.choices
+    picked = [f"{group}={choices[group]}" for group in TAGGED if choices.get(group) not in (None, "none")]
+    settings = config.logger
+    settings.tags = list(dict.fromkeys([*settings.tags, *picked]))
+    if settings.group is None and hydra_config.mode == RunMode.MULTIRUN:
+        settings.group = Path(hydra_config.sweep.dir).name
+
+
 def run_on_finished(program: str, help_text: str | None, task: Callable[[Path, list[str]], object]) -> None:
     """The command line `python -m fsar_lab.<program> run=DIRECTORY [key=value ...]`.
 
@@ -112,12 +125,23 @@ def run_on_finished(program: str, help_text: str | None, task: Callable[[Path, l
         help_text: What --help shows.
         task: Called with the run directory and the other arguments.
     """
+    if not sys.argv[1:]:
+        print(help_text)
+        return
+    run_program(help_text, lambda arguments: task(*split_run(arguments, program)))
+
+
+def run_program(help_text: str | None, task: Callable[[list[str]], object]) -> None:
+    """A command line of its own kind: `task(arguments)`; with --help it prints `help_text`.
+
+    An FsarError ends the program with its message and exit code 2.
+    """
     arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
+    if {"-h", "--help"} & set(arguments):
         print(help_text)
         return
     try:
-        task(*split_run(arguments, program))
+        task(arguments)
     except FsarError as error:
         _stop(error)
 

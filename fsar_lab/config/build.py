@@ -66,21 +66,34 @@ def to_plain(config: Any) -> dict[str, Any]:
 
 
 def config_hash(config: TrainConfig) -> str:
-    """Hash of what decides the outcome of a run: 16 hexadecimal digits.
+    """Hash of what decides the outcome of a run: 16 hexadecimal digits."""
+    return plain_hash(to_plain(config))
 
-    Paths, logger, callbacks and the run's name are left out; of `dataset.root` only the folder's own name
-    counts, so that the same data set in another place gives the same hash.
-    """
-    plain = to_plain(config)
-    for key in _NOT_HASHED:
-        plain.pop(key)
-    for key in _NOT_HASHED_TRAINER:
-        plain["trainer"].pop(key)
-    if plain["start"]["run"] is None:  # as before there was such a key
-        plain.pop("start")
-    root = plain["dataset"].get("root")
-    if root is not None:
-        plain["dataset"]["root"] = Path(root).name
-    plain["dataset"].pop("download", None)
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+def plain_hash(plain: dict[str, Any]) -> str:
+    """`config_hash` of a configuration as config.yaml has it."""
+    text = json.dumps(decisive(plain), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def decisive(plain: dict[str, Any]) -> dict[str, Any]:
+    """The part of a plain configuration that decides the outcome of its run; the argument stays as it is.
+
+    Paths, logger, callbacks and the run's name are left out; of `dataset.root` (and `test_roots`) only
+    the folder's own name counts, so that the same data set in another place gives the same hash.
+    """
+    kept = {key: dict(part) if isinstance(part, dict) else part for key, part in plain.items()}
+    for key in _NOT_HASHED:
+        kept.pop(key, None)
+    for key in _NOT_HASHED_TRAINER:
+        kept["trainer"].pop(key, None)
+    if kept.get("start", {}).get("run") is None:  # as before there was such a key
+        kept.pop("start", None)
+    root = kept["dataset"].get("root")
+    if root is not None:
+        kept["dataset"]["root"] = Path(root).name
+    if "test_roots" in kept["dataset"]:
+        kept["dataset"]["test_roots"] = [Path(root).name for root in kept["dataset"]["test_roots"]]
+    for key in ("download", "cache", "memory_gb"):
+        kept["dataset"].pop(key, None)
+    return kept

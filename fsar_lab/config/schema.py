@@ -356,6 +356,82 @@ class NPZConfig(ImagesConfig):
 
 
 @dataclass
+class ImageNetConfig(ImagesConfig):
+    """Downsampled ImageNet in its official .npz files (arXiv:1707.08819), trained from disk."""
+
+    _target_: str = "fsar_lab.data.imagenet.ImageNet"
+    root: str = "${paths.data}/ImageNet"
+    side: int = 32  # 32 or 64
+    # Images in the training and in the validation files (which are the test set); null accepts any numbers.
+    counts: list[int] | None = field(default_factory=lambda: [1_281_167, 50_000])
+    cache: str | None = None  # folder for the unpacked pixels, 3 * side^2 bytes an image; null: `root`
+    validation_images: int = 10_000
+
+
+@dataclass
+class AugmentConfig:
+    """What else is done to training crops, METHOD 7; each with random numbers of the seed and step alone."""
+
+    vertical_flip: bool = False
+    gamma: float = 1.0  # levels are raised to a power between 1/gamma and gamma; 1 = off
+    temperature: bool = False  # another colour of the light: a black body's of 3,000 to 15,000 K
+
+
+@dataclass
+class FolderConfig(ImagesConfig):
+    """Any folder of images: crops of some to train on, tiles of others for validation, whole ones to test."""
+
+    _target_: str = "fsar_lab.data.folder.Folder"
+    # With subfolders `train`, `validation`, `test`, each is its part; else the pixels' hash decides.
+    root: str | None = None
+    tile: int = 64  # side of crops and tiles in pixels
+    validation_images: int = 256
+    validation_fraction: float = 0.1  # of the images, where there is no subfolder for it
+    test_fraction: float = 0.1
+    memory_gb: float = 2.0  # training images that need more are decoded anew for each crop
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass
+class OpenImagesConfig(ImagesConfig):
+    """Open Images as scripts/prepare_openimages.py leaves them, tested on other sets, METHOD 7."""
+
+    _target_: str = "fsar_lab.data.openimages.OpenImages"
+    root: str = "${paths.data}/openimages"  # with clean_train and clean_val
+    tile: int = 128
+    validation_images: int = 500
+    test_roots: list[str] = field(default_factory=lambda: ["${paths.data}/kodak", "${paths.data}/CLIC/valid"])
+    test_multiple: int = 128  # test images lose their edges down to multiples of this; 1 keeps them whole
+    augment: AugmentConfig = field(default_factory=lambda: AugmentConfig(True, 1.25, True))
+
+
+@dataclass
+class WholeImagesConfig:
+    """A set of photographs of any sizes that is coded and never trained on."""
+
+    _target_: str = MISSING
+    root: str = MISSING
+    test_images: int | None = None  # null codes them all
+    test_multiple: int = 1  # photographs lose their edges down to multiples of this; 1 keeps them whole
+
+
+@dataclass
+class KodakConfig(WholeImagesConfig):
+    """The 24 photographs of the Kodak Photo CD sampler."""
+
+    _target_: str = "fsar_lab.data.test_sets.Kodak"
+    root: str = "${paths.data}/kodak"
+
+
+@dataclass
+class CLIC2020Config(WholeImagesConfig):
+    """The 41 photographs of the "professional" validation set of CLIC 2020."""
+
+    _target_: str = "fsar_lab.data.test_sets.CLIC2020"
+    root: str = "${paths.data}/CLIC/valid"
+
+
+@dataclass
 class FakeConfig(ImagesConfig):
     """Made images with photographic smoothness, for tests and dry runs."""
 
@@ -439,13 +515,14 @@ class StartConfig:
 
 @dataclass
 class LoggerConfig:
-    """Weights & Biases; `mode: none` logs to the run directory only."""
+    """Weights & Biases and TensorBoard; the run directory keeps its own curves in any case."""
 
-    mode: str = "offline"  # offline | online | none
+    mode: str = "offline"  # of Weights & Biases: offline | online | none
     project: str = "fsar_lab"
     entity: str | None = None
-    group: str | None = None
-    tags: list[str] = field(default_factory=list)
+    group: str | None = None  # null: in a sweep its name
+    tags: list[str] = field(default_factory=list)  # the options of the groups are added: prior=fsar_o2s ...
+    tensorboard: bool = False
 
 
 @dataclass
@@ -470,7 +547,7 @@ class CodingSpeedConfig:
 
 @dataclass
 class PicturesConfig:
-    """Pictures with their bit maps, logged at every validation."""
+    """Pictures with their bit maps and how the codes are used, logged at every validation."""
 
     enabled: bool = True
     images: int = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 
@@ -21,12 +22,13 @@ MAX_LEVEL_CODES = 256  # of the finest level at a position of the coarsest: grou
 MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
-def validate(config: TrainConfig, resources: bool = True) -> None:
+def validate(config: TrainConfig, resources: bool = True, training: bool = True) -> None:
     """Report everything that is wrong with a configuration in one error, before anything is built.
 
     Args:
         config: What `compose` made.
         resources: Also look whether the data, the devices and the classical codecs are there.
+        training: The data are to be trained on, not only coded.
 
     Raises:
         ConfigError: One line for each problem: "key: problem -> remedy".
@@ -45,18 +47,17 @@ def validate(config: TrainConfig, resources: bool = True) -> None:
         ]
         problems += [*_trainer(config), *_start(config)]
     if resources:
-        problems += [*_data(config), *_devices(config), *_baselines(config)]
+        problems += [*_data(config, training), *_devices(config), *_baselines(config), *_loggers(config)]
     if problems:
         raise ConfigError("\n".join(problems))
 
 
-def image_side(dataset: object) -> int:
-    """Side of a data set's square images in pixels."""
-    if isinstance(dataset, schema.PhotosConfig):
-        return dataset.tile
-    if isinstance(dataset, schema.NPZConfig | schema.FakeConfig):
-        return dataset.side
-    return 32
+def image_side(dataset: object) -> tuple[str, int]:
+    """The key for, and the side of a data set's square images in pixels; 0 if they are of any size."""
+    if isinstance(dataset, schema.WholeImagesConfig):
+        return "", 0
+    key = "tile" if hasattr(dataset, "tile") else "side"
+    return f"dataset.{key}", int(getattr(dataset, key, 32))
 
 
 def _targets(config: TrainConfig) -> Iterator[str]:
@@ -166,11 +167,10 @@ def _means_and_variances(width: int, channels: int) -> Iterator[str]:
 def _side(config: TrainConfig) -> Iterator[str]:
     if _absent(config.backbone):
         return
-    side, halvings = image_side(config.dataset), config.backbone.downsamples
+    (key, side), halvings = image_side(config.dataset), config.backbone.downsamples
     levels = len(config.quantizer.codebook_sizes) if isinstance(config.quantizer, schema.McQuicConfig) else 0
     factor = 2 ** (halvings + levels)
     if side % factor:
-        key = "dataset.tile" if isinstance(config.dataset, schema.PhotosConfig) else "dataset.side"
         fitting = max(factor, side - side % factor)
         halved, fewer = f"backbone.downsamples={halvings} times", "downsamples"
         if levels:
@@ -282,7 +282,14 @@ def _trainer(config: TrainConfig) -> Iterator[str]:
         )
 
 
-def _data(config: TrainConfig) -> Iterator[str]:
+def _data(config: TrainConfig, training: bool) -> Iterator[str]:
+    if training and isinstance(config.dataset, schema.WholeImagesConfig):
+        option = type(config.dataset).__name__.removesuffix("Config").lower()
+        yield (
+            f"dataset: {option} is a test set, there is nothing to train on -> train with another one, then "
+            f"python -m fsar_lab.evaluate run=DIRECTORY dataset={option}"
+        )
+        return
     try:
         places.check(config.dataset)
     except DataError as error:
@@ -315,4 +322,13 @@ def _baselines(config: TrainConfig) -> Iterator[str]:
         yield (
             f"callbacks.coding.baselines: {', '.join(missing)} need imagecodecs, which is not installed -> "
             "pip install 'fsar_lab[bench]', or leave them out"
+        )
+
+
+def _loggers(config: TrainConfig) -> Iterator[str]:
+    packages = ("tensorboardX", "tensorboard")  # Lightning's logger writes with either
+    if config.logger.tensorboard and not any(importlib.util.find_spec(name) for name in packages):
+        yield (
+            "logger.tensorboard: neither tensorboardX nor tensorboard is installed -> "
+            "pip install 'fsar_lab[tensorboard]', or logger=wandb_offline"
         )

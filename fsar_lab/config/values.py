@@ -92,6 +92,11 @@ def one_of(*names: str) -> Rule:
     return check
 
 
+def one_of_numbers(*numbers: int) -> Rule:
+    """The value must be one of `numbers`."""
+    return lambda value: None if value in numbers else f"must be one of {', '.join(map(str, numbers))}"
+
+
 def odd_up_to(high: int) -> Rule:
     """The value must be odd, 3 or more and at most `high`."""
     return lambda value: (
@@ -105,6 +110,11 @@ def filled(value: Any) -> str | None:
 
 
 _IMAGES: dict[str, Rule] = {"validation_images": at_least(1), "test_images": optional(at_least(1))}
+_WHOLE_IMAGES: dict[str, Rule] = {
+    "root": filled,
+    "test_images": optional(at_least(1)),
+    "test_multiple": at_least(1),
+}
 _SCALES: dict[str, Rule] = {"num_scales": between(2, MAX_SCALES)}
 _QUANTIZER: dict[str, Rule] = {
     "groups": at_least(1),
@@ -175,6 +185,31 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},
     schema.NPZConfig: {**_IMAGES, "root": filled, "side": at_least(1)},
+    schema.ImageNetConfig: {
+        **_IMAGES,
+        "root": filled,
+        "side": one_of_numbers(8, 16, 32, 64),
+        "counts": optional(each(at_least(1), 2)),
+        "cache": optional(filled),
+    },
+    schema.AugmentConfig: {"gamma": between(1, 4)},
+    schema.FolderConfig: {
+        **_IMAGES,
+        "root": optional(filled),
+        "tile": at_least(1),
+        "validation_fraction": inside,
+        "test_fraction": inside,
+        "memory_gb": at_least(0),
+    },
+    schema.OpenImagesConfig: {
+        **_IMAGES,
+        "root": filled,
+        "tile": at_least(1),
+        "test_roots": between_elements(1, 16),
+        "test_multiple": at_least(1),
+    },
+    schema.KodakConfig: _WHOLE_IMAGES,
+    schema.CLIC2020Config: _WHOLE_IMAGES,
     schema.FakeConfig: {**_IMAGES, "side": at_least(2), "train_images": at_least(1)},
     schema.AdamConfig: _ADAM,
     schema.AdamWConfig: _ADAM,

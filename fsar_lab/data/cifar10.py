@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fsar_lab.config.schema import CIFAR10Config
 from fsar_lab.data.dataset import Dataset
-from fsar_lab.data.npz import hold_out
+from fsar_lab.data.npz import training_images
 from fsar_lab.data.places import cifar10_folder
 from fsar_lab.data.source import TensorSource, spread
 from fsar_lab.errors import DataError
@@ -24,12 +24,13 @@ class CIFAR10(Dataset):
         Raises:
             DataError: No data and no way to get them.
         """
-        train, validation = hold_out(_read(config, train=True), config.validation_images)
+        train = _read(config, train=True)
+        kept = training_images(len(train), config.validation_images)
         test = _read(config, train=False)
         about = "CIFAR-10 (Krizhevsky 2009, cs.toronto.edu/~kriz/cifar.html; free for research)"
         super().__init__(
-            TensorSource(train, config.flip),
-            TensorSource(validation),
+            TensorSource(train[:kept], config.flip),
+            TensorSource(train[kept:]),
             TensorSource(spread(test, config.test_images)),
             32,
             about,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fsar_lab.data.source import ImageSource
+import torch
+
+from fsar_lab.data.source import ImageSource, Photographs, TensorSource
 
 
 class Dataset:
@@ -10,10 +12,15 @@ class Dataset:
 
     train: ImageSource
     validation: ImageSource
-    test: ImageSource
+    test: ImageSource | Photographs
 
     def __init__(
-        self, train: ImageSource, validation: ImageSource, test: ImageSource, side: int, about: str
+        self,
+        train: ImageSource,
+        validation: ImageSource,
+        test: ImageSource | Photographs,
+        side: int,
+        about: str,
     ) -> None:
         """Join the sources of square images with `side` pixels a side; `about` names origin and licence."""
         self.train = train
@@ -24,12 +31,27 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape of one image: (3, H, W)."""
+        """Shape of one training or validation image: (3, H, W)."""
         return 3, self._side, self._side
 
     def describe(self) -> str:
         """Counts, origin and licence, in one line."""
-        return (
-            f"{len(self.train):,} training, {len(self.validation):,} validation and {len(self.test):,} test "
-            f"images of {self._side}x{self._side}: {self._about}"
-        )
+        trained, held = f"{len(self.train):,} training", f"{len(self.validation):,} validation"
+        size = f"images of {self._side}x{self._side}"
+        if isinstance(self.test, Photographs):
+            return f"{trained} and {held} {size}, {self.test.describe()} for test: {self._about}"
+        return f"{trained}, {held} and {len(self.test):,} test {size}: {self._about}"
+
+
+class TestSet(Dataset):
+    """Whole images of any sizes to be coded, and nothing to train on."""
+
+    def __init__(self, test: Photographs, about: str) -> None:
+        """Keep the images; `about` names origin and licence."""
+        nothing = TensorSource(torch.empty(0, 3, 0, 0, dtype=torch.uint8))
+        super().__init__(nothing, nothing, test, 0, about)
+
+    def describe(self) -> str:
+        """See Dataset.describe."""
+        assert isinstance(self.test, Photographs)
+        return f"{self.test.describe()} for test: {self._about}"

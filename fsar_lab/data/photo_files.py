@@ -1,4 +1,4 @@
-"""Reading one photograph, and knowing whether it was ever compressed with loss."""
+"""Reading photographs, and knowing whether they were ever compressed with loss."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -19,18 +20,29 @@ def read_photo(file: Path) -> tuple[Tensor | None, str | None]:
     Returns:
         The photograph, uint8 [3, H, W], or None if it cannot be used; and what is wrong with it, or None.
     """
+    pixels, complaint = read_pixels(file)
+    return None if pixels is None else planes(pixels), complaint
+
+
+def read_pixels(file: Path) -> tuple[NDArray[np.uint8] | None, str | None]:
+    """The same with the photograph as uint8 [H, W, 3]."""
     try:
         with Image.open(file) as image:
             lossy = image.format == "JPEG" or (image.format == "WEBP" and not _is_lossless_webp(file))
             mode, pixels = image.mode, np.array(image)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         return None, f"left out, not readable ({error})"
     if mode == "RGBA" and (pixels[..., 3] == 255).all():
         mode, pixels = "RGB", pixels[..., :3]
     if mode != "RGB":
         return None, f"left out, its mode is {mode} and not RGB with 8 bits"
     complaint = "was compressed with loss, figures from it say little about photographs" if lossy else None
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), complaint
+    return pixels, complaint
+
+
+def planes(pixels: NDArray[np.uint8]) -> Tensor:
+    """uint8 [H, W, 3] -> [3, H, W]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def unsuitable(photo: Tensor, tile: int) -> str | None:
@@ -41,11 +53,21 @@ def unsuitable(photo: Tensor, tile: int) -> str | None:
     return None
 
 
-def content_number(photo: Tensor) -> float:
-    """A number in [0, 1) that depends on the pixels only."""
+def content_hash(photo: Tensor) -> str:
+    """SHA-256 of size and pixels of uint8 [3, H, W]."""
     digest = hashlib.sha256(repr(tuple(photo.shape)).encode())
     digest.update(photo.numpy().tobytes())
-    return int.from_bytes(digest.digest()[:6], "big") / 2**48
+    return digest.hexdigest()
+
+
+def content_number(photo: Tensor) -> float:
+    """A number in [0, 1) that depends on the pixels only."""
+    return number_of(content_hash(photo))
+
+
+def number_of(content: str) -> float:
+    """The number in [0, 1) of a content hash."""
+    return int(content[:12], 16) / 2**48
 
 
 def _is_lossless_webp(file: Path) -> bool:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from fsar_lab.config.schema import PhotosConfig
+from fsar_lab.data.crops import CropSource, grid
 from fsar_lab.data.dataset import Dataset
 from fsar_lab.data.photo_files import content_number, read_photo, unsuitable
 from fsar_lab.data.places import folder_photos, wheel_photos
-from fsar_lab.data.source import Source, TensorSource, spread
+from fsar_lab.data.source import TensorSource, spread
+from fsar_lab.data.threads import in_threads
 from fsar_lab.errors import DataError
 
 _WHEEL_ABOUT = (
@@ -61,55 +62,6 @@ class Photos(Dataset):
             tile,
             about,
         )
-
-
-class CropSource(Source):
-    """Random crops of photographs, at any offset.
-
-    An index names a photograph, as many indices for each as it holds disjoint tiles; where its crop lies is
-    drawn anew each time. All photographs are one flat buffer; a batch is one gather of rows from it.
-    """
-
-    def __init__(self, photos: Sequence[Tensor], tile: int, flip: bool) -> None:
-        """Copy `photos`, uint8 [3, H, W] of any sizes ≥ tile, into the buffer."""
-        sizes = torch.tensor([photo.shape for photo in photos])
-        heights, widths = sizes[:, 1], sizes[:, 2]
-        buffer = torch.cat([photo.reshape(-1) for photo in photos])
-        self._windows = buffer.unfold(0, tile, 1)  # every run of `tile` bytes; a view, nothing is copied
-        self.flip = flip
-        self.randoms = 3
-        self._height, self._width = heights, widths
-        self._start = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.prod(1).cumsum(0)[:-1]])
-        self._photo = torch.repeat_interleave(torch.arange(len(photos)), (heights // tile) * (widths // tile))
-        self._tile = tile
-        self._steps = torch.arange(tile)
-
-    def __len__(self) -> int:
-        return len(self._photo)
-
-    def pick(self, indices: Tensor, uniform: Tensor) -> Tensor:
-        """See ImageSource.pick; the random numbers are row, column and mirroring."""
-        photo = self._photo[indices]
-        height, width, tile = self._height[photo], self._width[photo], self._tile
-        top = (uniform[:, 0] * (height - tile + 1)).long()
-        left = (uniform[:, 1] * (width - tile + 1)).long()
-        origin = self._start[photo] + top * width + left
-        planes = origin[:, None] + (height * width)[:, None] * torch.arange(3)
-        rows = planes[:, :, None] + width[:, None, None] * self._steps
-        crops = self._windows.index_select(0, rows.view(-1)).view(-1, 3, tile, tile)
-        if self.flip:
-            mirrored = uniform[:, 2] < 0.5
-            crops[mirrored] = crops[mirrored].flip(-1)
-        return crops
-
-
-def grid(photos: Iterable[Tensor], tile: int) -> Tensor:
-    """All whole, non-overlapping tiles of photos [3, H, W], in raster order: uint8 [N, 3, tile, tile]."""
-    tiles = [torch.empty(0, 3, tile, tile, dtype=torch.uint8)]
-    for photo in photos:
-        cut = photo.unfold(1, tile, tile).unfold(2, tile, tile)  # [3, rows, columns, tile, tile]
-        tiles.append(cut.permute(1, 2, 0, 3, 4).reshape(-1, 3, tile, tile))
-    return torch.cat(tiles)
 
 
 def held_out_rows(shapes: Sequence[Sequence[int]], tile: int, wanted: int) -> list[int]:
@@ -160,8 +112,7 @@ def split(photos: Sequence[Tensor], test_fraction: float) -> tuple[list[Tensor],
 def _read_all(files: Sequence[Path], tile: int) -> list[Tensor]:
     """Read the photographs that can be used; one warning says which others there are and why."""
     photos, complaints = [], []
-    for file in files:
-        photo, complaint = read_photo(file)
+    for file, (photo, complaint) in zip(files, in_threads(read_photo, files), strict=True):
         complaint = complaint or (unsuitable(photo, tile) if photo is not None else None)
         if complaint:
             complaints.append(f"{file.name}: {complaint}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,26 @@ from fsar_lab.errors import DataError
 # Photographs of the scikit-image wheel that are RGB and stored without loss.
 WHEEL_TRAIN = ("astronaut.png", "coffee.png", "motorcycle_left.png", "motorcycle_right.png")
 WHEEL_TEST = ("chelsea.png",)
+
+KODAK_REMEDY = (
+    "get kodim01.png … kodim24.png from https://r0k.us/graphics/kodak/ into one folder and name it with "
+    "dataset.root=FOLDER"
+)
+CLIC_REMEDY = (
+    "unpack https://data.vision.ee.ethz.ch/cvl/clic/professional_valid_2020.zip (folder `valid`, 41 PNG "
+    "files) and name that folder with dataset.root=FOLDER"
+)
+TEST_ROOTS_REMEDY = (
+    "dataset.test_roots=[FOLDER,…] names the folders of the test images; the default are Kodak "
+    "(https://r0k.us/graphics/kodak/) and CLIC 2020 "
+    "(https://data.vision.ee.ethz.ch/cvl/clic/professional_valid_2020.zip)"
+)
+# Names that subfolders with the parts of a data set go by.
+PARTS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("test", "testing"),
+}
 
 PHOTO_SUFFIXES = (".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".jpg", ".jpeg")
 
@@ -32,6 +53,16 @@ def check(config: Any) -> None:
         npz_files(Path(config.root))
     elif isinstance(config, schema.CIFAR10Config):
         cifar10_folder(config)
+    elif isinstance(config, schema.ImageNetConfig):
+        imagenet_files(Path(config.root), config.side)
+    elif isinstance(config, schema.OpenImagesConfig):
+        openimages_files(config)
+    elif isinstance(config, schema.FolderConfig):
+        folder_parts(config.root)
+    elif isinstance(config, schema.KodakConfig):
+        photographs_in(Path(config.root), KODAK_REMEDY)
+    elif isinstance(config, schema.CLIC2020Config):
+        photographs_in(Path(config.root), CLIC_REMEDY)
 
 
 def wheel_photos() -> tuple[list[Path], list[Path]]:
@@ -63,10 +94,19 @@ def folder_photos(root: Path) -> list[Path]:
         DataError: No such folder, or no image files in it.
     """
     known = ", ".join(suffix[1:] for suffix in PHOTO_SUFFIXES[:-2])
-    remedy = (
+    return photographs_in(
+        root,
         f"give dataset.root a folder of losslessly stored photographs ({known}), "
-        "or dataset.root=null for those that come with scikit-image"
+        "or dataset=photos dataset.root=null for those that come with scikit-image",
     )
+
+
+def photographs_in(root: Path, remedy: str) -> list[Path]:
+    """Image files in a folder and its subfolders, sorted; `remedy` says how to get them.
+
+    Raises:
+        DataError: No such folder, or no image files in it.
+    """
     if not root.is_dir():
         raise DataError(f"no folder {root} -> {remedy}")
     files = sorted(
@@ -75,6 +115,80 @@ def folder_photos(root: Path) -> list[Path]:
     if not files:
         raise DataError(f"no photographs in {root} -> {remedy}")
     return files
+
+
+def folder_parts(root: str | None) -> dict[str, list[Path]]:
+    """The image files of a folder by the part of the data set that their subfolder names.
+
+    Without a subfolder for training all files are under the key "".
+
+    Raises:
+        DataError: No such folder, or no image files in it, or none for training.
+    """
+    if root is None:
+        raise DataError("which folder? -> dataset.root=FOLDER, with images in it or in its subfolders")
+    files = folder_photos(Path(root))
+    part_of = {name: part for part, names in PARTS.items() for name in names}
+    top = [file.relative_to(root).parts[0].lower() if file.parent != Path(root) else "" for file in files]
+    if not any(name in PARTS["train"] for name in top):
+        return {"": files}
+    parts: dict[str, list[Path]] = {}
+    for file, name in zip(files, top, strict=True):
+        if name in part_of:
+            parts.setdefault(part_of[name], []).append(file)
+    return parts
+
+
+def imagenet_files(root: Path, side: int) -> tuple[list[Path], Path]:
+    """The training files in the order of their numbers, and the validation file, of downsampled ImageNet.
+
+    Found are files in the folders that the archives unpack to, one or (64x64) two for training, or side by
+    side in `root` itself.
+
+    Raises:
+        DataError: The folder or files are missing, or a file is there twice.
+    """
+    train_archives = f"Imagenet{side}_train_npz.zip"
+    if side == 64:
+        train_archives = "Imagenet64_train_part1_npz.zip, Imagenet64_train_part2_npz.zip"
+    remedy = (
+        f"register at https://image-net.org/download-images, get {train_archives} and "
+        f"Imagenet{side}_val_npz.zip (downsampled images, npz), unpack them all in {root} (or in another "
+        "folder and name it with dataset.root=FOLDER)"
+    )
+    if not root.is_dir():
+        raise DataError(f"no folder {root} -> {remedy}")
+    train = sorted(root.glob(f"Imagenet{side}_train*/**/train_data_batch_*.npz"), key=_number)
+    tests = sorted(root.glob(f"Imagenet{side}_val*/**/val_data.npz"))
+    train = train or sorted(root.glob("train_data_batch_*.npz"), key=_number)
+    tests = tests or sorted(root.glob("val_data.npz"))
+    for files, name in ((train, "train_data_batch_*.npz"), (tests, "val_data.npz")):
+        if not files:
+            pickled = any(root.rglob(name.removesuffix(".npz")))
+            why = "only pickled ones, which can run any code; " if pickled else ""
+            raise DataError(f"no {name} of {side}x{side} in {root} or its Imagenet{side}_… -> {why}{remedy}")
+    twice = [file.name for file, other in pairwise(train) if file.name == other.name]
+    if twice or len(tests) > 1:
+        raise DataError(
+            f"{root}: {(twice or ['val_data.npz'])[0]} is there twice -> remove one of the folders"
+        )
+    return train, tests[0]
+
+
+def openimages_files(config: schema.OpenImagesConfig) -> tuple[list[Path], list[Path], list[Path]]:
+    """Training, validation and test files of Open Images.
+
+    Raises:
+        DataError: A folder is missing or empty.
+    """
+    root = Path(config.root)
+    remedy = (
+        "get train_0, train_1, train_2 and validation of https://github.com/cvdfoundation/open-images-"
+        "dataset and run python scripts/prepare_openimages.py --help; or dataset.root=FOLDER"
+    )
+    train, validation = (photographs_in(root / name, remedy) for name in ("clean_train", "clean_val"))
+    tests = [photographs_in(Path(folder), TEST_ROOTS_REMEDY) for folder in config.test_roots]
+    return train, validation, [file for files in tests for file in files]
 
 
 def npz_files(root: Path) -> tuple[list[Path], Path]:

@@ -1,7 +1,8 @@
-"""Sources of images: uint8 tensors in memory from which batches are gathered by index."""
+"""Sources of images, from which batches of uint8 tensors are gathered by index."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -13,6 +14,8 @@ class ImageSource(Protocol):
 
     randoms: int
     """Random numbers that `pick` wants for each image: 0 if it always gives the same image."""
+    slow: bool
+    """Whether picking takes so long that the next batch should be picked while the current one is used."""
 
     def __len__(self) -> int:
         """Number of images: the indices are 0 … len - 1."""
@@ -39,6 +42,7 @@ class Source:
     """Base of the sources: `batch` is `pick` with fresh random numbers."""
 
     randoms = 0
+    slow = False
 
     def pick(self, indices: Tensor, uniform: Tensor) -> Tensor:
         """See ImageSource.pick."""
@@ -65,9 +69,30 @@ class TensorSource(Source):
         """See ImageSource.pick."""
         images = self.images.index_select(0, indices)
         if self.flip:
-            mirrored = uniform[:, 0] < 0.5
-            images[mirrored] = images[mirrored].flip(-1)
+            mirror(images, uniform[:, 0] < 0.5)
         return images
+
+
+class Photographs:
+    """Whole images of any sizes, which are coded and not trained on: uint8 [3, H, W] each."""
+
+    def __init__(self, images: Sequence[Tensor]) -> None:
+        self.images = list(images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def describe(self) -> str:
+        """Number and size in words."""
+        pixels = sum(image[0].numel() for image in self.images)
+        sizes = {tuple(image.shape[1:]) for image in self.images}
+        size = "any size" if len(sizes) > 1 else "{1}x{0}".format(*sizes.pop())
+        return f"{len(self):,} whole images of {size} ({pixels / 1e6:,.1f} megapixels)"
+
+
+def mirror(images: Tensor, which: Tensor, axis: int = -1) -> None:
+    """Flip the images [B, …] that `which` (bool [B]) names, in place; axis -1 is left to right."""
+    images[which] = images[which].flip(axis)
 
 
 def draw(count: int, randoms: int, generator: torch.Generator | None) -> Tensor:

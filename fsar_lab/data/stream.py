@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from fsar_lab.data.source import ImageSource, draw
+from fsar_lab.data.threads import in_threads
+
+AHEAD = 2  # batches of slow sources that are ready before they are asked for
 
 
 class TrainStream:
@@ -64,8 +67,10 @@ class TrainStream:
         return max(0, self.steps - self.start_step)
 
     def __iter__(self) -> Iterator[Tensor]:
-        for step in range(self.start_step, self.steps):
-            yield self.batch(step)
+        steps = range(self.start_step, self.steps)
+        if self.source.slow:  # another thread picks the next batches while one is being used
+            return in_threads(self.batch, steps, 1, AHEAD)
+        return map(self.batch, steps)
 
     def batch(self, step: int) -> Tensor:
         """This rank's share of the global batch of `step`: uint8 [batch_size / world_size, 3, H, W]."""

@@ -1,6 +1,6 @@
 """Tables of coded results, for the console and for documents; pure functions of result.json's content."""
 
-from fsar_lab.report.markdown import baselines_markdown, comparison_markdown, parts_markdown, runs_markdown
+from fsar_lab.report.markdown import baselines_markdown, comparison_markdown, parts_markdown
 from fsar_lab.report.rows import COMPARISON, PARTS, comparison_rows, notes, parts_rows
 from fsar_lab.report.tables import baselines_table, comparison_table, parts_table, print_result
 
@@ -17,5 +17,4 @@ __all__ = [
     "parts_rows",
     "parts_table",
     "print_result",
-    "runs_markdown",
 ]

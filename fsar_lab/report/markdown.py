@@ -6,20 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsar_lab.report import rows as content
+from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import BASELINES, COMPARISON, PARTS, Column, Result
-
-_RUN = Column("run", "codec", left=True)
-_RUNS = (
-    _RUN,
-    *COMPARISON[1:2],
-    Column("latents", "bpd_latents", "{:.4f}".format),
-    Column("pixels", "bpd_pixels", "{:.4f}".format),
-    Column("overhead", "bpd_overhead", "{:.4f}".format),
-    Column("estimated", "bpd_estimated", "{:.4f}".format),
-    Column("float estimated", "bpd_float_estimated", "{:.4f}".format),
-    Column("images seen", "train_images", "{:,}".format),
-    *COMPARISON[4:],
-)
 
 
 def comparison_markdown(result: Result) -> str:
@@ -38,9 +26,14 @@ def parts_markdown(result: Result) -> str:
     return _markdown(content.parts_rows(result), PARTS)
 
 
-def runs_markdown(results: Sequence[Result]) -> str:
-    """Several runs side by side: sizes, parts and speeds, one line each, in the order given."""
-    return _markdown([{**result, "codec": result.get("name", "fsar_lab")} for result in results], _RUNS)
+def panel_markdown(panel: TablePanel) -> str:
+    """A table of a report: title, a table for each section, remarks, note."""
+    parts = [f"### {panel.title}"]
+    for title, rows, _ in panel.sections:
+        parts += [*([f"**{title}**"] if title else []), _markdown(rows, panel.columns)]
+    if panel.remarks:
+        parts.append("\n".join(f"- {remark}" for remark in panel.remarks))
+    return "\n\n".join([part.rstrip("\n") for part in [*parts, panel.note] if part])
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:

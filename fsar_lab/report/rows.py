@@ -16,27 +16,34 @@ from typing import Any, NamedTuple
 Result = Mapping[str, Any]
 Row = dict[str, Any]
 DASH = "–"
+STATES = {"ok": "finished", "running": "running", "waiting": "waiting", "failed": "failed"}  # of runs
 
 
 class Column(NamedTuple):
-    """A table column: heading, key of the row, and how its value is written."""
+    """A table column: heading, key of the row, how its value is written, key of its standard deviation."""
 
     heading: str
     key: str
     write: Callable[[Any], str] = str
     left: bool = False
+    spread: str = ""
 
     def cell(self, row: Mapping[str, Any]) -> str:
         """The text of this column in a row."""
-        value = row.get(self.key)
-        return DASH if value is None else self.write(value)
+        value, spread = row.get(self.key), row.get(self.spread)
+        if value is None:
+            return DASH
+        text = self.write(value)
+        return text if spread is None else f"{text} ± {self.write(spread).lstrip('+')}"
 
 
-def _bpd(value: float) -> str:
+def bits(value: float) -> str:
+    """Bits per dimension as text."""
     return f"{value:.4f}"
 
 
-def _mbps(value: float) -> str:
+def speed(value: float) -> str:
+    """MB/s as text: three digits."""
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
@@ -50,11 +57,11 @@ def _yes(value: bool) -> str:
 
 COMPARISON = (
     Column("codec", "codec", left=True),
-    Column("bpd", "bpd", _bpd),
+    Column("bpd", "bpd", bits),
     Column("bytes", "bytes", "{:,}".format),
     Column("size", "percent", _percent),
-    Column("enc MB/s", "encode_MBps", _mbps),
-    Column("dec MB/s", "decode_MBps", _mbps),
+    Column("enc MB/s", "encode_MBps", speed),
+    Column("dec MB/s", "decode_MBps", speed),
     Column("lossless", "lossless", _yes),
 )
 # Classical codecs alone: there is no row of ours to compare with.
@@ -64,10 +71,10 @@ BASELINES = (
 )
 PARTS = (
     Column("part", "part", left=True),
-    Column("coded bpd", "bpd", _bpd),
+    Column("coded bpd", "bpd", bits),
     Column("share", "share", "{:.1f} %".format),
-    Column("estimated", "estimated", _bpd),
-    Column("float estimated", "float_estimated", _bpd),
+    Column("estimated", "estimated", bits),
+    Column("float estimated", "float_estimated", bits),
 )
 
 

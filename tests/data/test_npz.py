@@ -54,7 +54,7 @@ def test_order_and_split(tmp_path: Path) -> None:
         ({"data": np.zeros(48, np.uint8)}, r"the shape \[48\], expected \[N, 48\]"),
         ({"pixels": np.zeros((2, 48), np.uint8)}, "no array `data`, only \\['pixels'\\]"),
         ({"data": np.zeros((2, 48), np.uint8), "labels": np.zeros(3)}, "3 labels for 2 images"),
-        ({"data": np.array([{}])}, "not a readable .npz file"),
+        ({"data": np.array([{}])}, "`data` is object, expected uint8"),
     ],
 )
 def test_malformed_files(tmp_path: Path, content: dict[str, Any], expected: str) -> None:

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from fsar_lab.config.schema import PhotosConfig
+from fsar_lab.data.crops import CropSource, grid
 from fsar_lab.data.photo_files import content_number, read_photo
-from fsar_lab.data.photos import CropSource, Photos, grid, held_out_rows, split
+from fsar_lab.data.photos import Photos, held_out_rows, split
 from fsar_lab.errors import DataError
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fsar_lab.config.schema import FakeConfig
+from fsar_lab.data.crops import CropSource
 from fsar_lab.data.fake import Fake
-from fsar_lab.data.photos import CropSource
 from fsar_lab.data.source import ImageSource, TensorSource
 from fsar_lab.data.stream import TrainStream, batches
 

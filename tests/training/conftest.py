@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -120,11 +124,16 @@ def warm_python(root: Path) -> Iterator[subprocess.Popen[str]]:
     assert process.returncode == 0
 
 
+def user_environment(root: Path, folder: Path) -> dict[str, str]:
+    """Environment of the command that users type; its runs go to folder/outputs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRA_", "PL_"))}
+    return kept | {"PYTHONPATH": str(root), "FSAR_OUTPUT": str(folder / "outputs"), "OMP_NUM_THREADS": "1"}
+
+
 @pytest.fixture
 def environment(root: Path, tmp_path: Path) -> dict[str, str]:
-    """Environment of the command that users type; its runs go to tmp_path/outputs."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRA_", "PL_"))}
-    return kept | {"PYTHONPATH": str(root), "FSAR_OUTPUT": str(tmp_path / "outputs"), "OMP_NUM_THREADS": "1"}
+    """The user's environment, with tmp_path as folder."""
+    return user_environment(root, tmp_path)
 
 
 @pytest.fixture
@@ -133,3 +142,72 @@ def train_command(
 ) -> Callable[[list[str]], Command]:
     """Starts `python -m fsar_lab.train` with the overrides given; one at a time."""
     return lambda overrides: Command(warm_python, overrides, environment, tmp_path)
+
+
+@dataclass(frozen=True)
+class LoggedSweep:
+    """A sweep of two tiny jobs in one process, whose loggers were all switched on.
+
+    Attributes:
+        folder: that of the sweep.
+        jobs: run directory of each job, by its prior.
+        records: what W&B's own reader finds in each job's one run, by prior and type of record.
+    """
+
+    folder: Path
+    jobs: dict[str, Path]
+    records: dict[str, dict[str, list[Any]]]
+
+
+@pytest.fixture(scope="session")
+def logged_sweep(
+    warm_python: subprocess.Popen[str], root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> LoggedSweep:
+    """See the class."""
+    folder = tmp_path_factory.mktemp("logged")
+    environment = user_environment(root, folder) | {"WANDB_DATA_DIR": str(folder / "wandb_data")}
+    there = importlib.util.find_spec("tensorboardX") is not None
+    overrides = [
+        "-m",
+        *(option for option in TINY if option not in ("logger=none", "callbacks=none")),
+        "prior=uniform,fsar_o1s",
+        "name=both",
+        "logger=wandb_offline",
+        f"logger.tensorboard={there}",
+        "logger.tags=[mine]",
+        "trainer.validate_every=0.5",
+        "callbacks.progress=false",
+        "callbacks.pictures.images=2",
+        "callbacks.coding.siblings=false",
+        "callbacks.coding.baselines=[png]",
+        "callbacks.coding_speed.batch_sizes=[8]",
+        "callbacks.coding_speed.repeats=1",
+    ]
+    command = Command(warm_python, overrides, environment, folder)
+    assert command.wait() == 0, command.stderr
+    assert "wandb:" not in command.stdout + command.stderr
+    sweep = folder / "outputs" / "sweeps" / "both"
+    jobs = {}
+    for path in sweep.glob("*/.hydra/overrides.yaml"):
+        prior = next(line for line in path.read_text().splitlines() if line.startswith("- prior="))
+        jobs[prior.removeprefix("- prior=")] = path.parent.parent
+    assert set(jobs) == {"uniform", "fsar_o1s"}
+    return LoggedSweep(sweep, jobs, {prior: wandb_records(job) for prior, job in jobs.items()})
+
+
+def wandb_records(folder: Path) -> dict[str, list[Any]]:
+    """The records of the one offline run below a folder, by type."""
+    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    records = defaultdict(list)
+    for line in done.stdout.splitlines():
+        record = json.loads(line)
+        records[record["type"]].append(record.get(record["type"]))
+    return records
+
+
+@pytest.fixture(name="wandb_records")
+def _wandb_records() -> Callable[[Path], dict[str, list[Any]]]:
+    """The function of that name."""
+    return wandb_records

@@ -12,9 +12,12 @@ from fsar_lab.callbacks.coding_speed import (
     Plan,
     TimedCodec,
     as_metrics,
+    equal_images,
+    load_images,
     measure_coding_speed,
     measure_in_new_process,
     plan,
+    save_images,
 )
 from fsar_lab.codec.codec import Codec
 from fsar_lab.config.schema import CodingSpeedConfig, GaussianConfig, ShallowConfig, STHQConfig, UniformConfig
@@ -131,6 +134,26 @@ def test_no_images_and_wrong_images_are_errors(
     monkeypatch.setattr(TimedCodec, "decode", lambda self, data: np.zeros_like(images))
     with pytest.raises(LosslessError, match="differ"):
         measure_coding_speed(codec.model, images, CodingSpeedConfig(batch_sizes=[0]))
+
+
+def test_photographs_of_any_sizes(codec: Codec, images: NDArray[np.uint8], tmp_path: Path) -> None:
+    photographs = [image[: 5 + i, i:] for i, image in enumerate(images[:6])]
+    config = CodingSpeedConfig(batch_sizes=[4, 0], repeats=1, max_images=5)
+    measured = measure_coding_speed(codec.model, photographs, config)
+    for row in measured["coding_speed"]["rows"]:
+        assert row["images"] == row["batch"]
+        assert row["batch"] in (4, 5)
+        megabytes = sum(photograph.size for photograph in photographs[: row["batch"]]) / 1e6
+        assert row["encode_MBps"] * row["encode_ms"] * row["images"] / 1e3 == pytest.approx(
+            megabytes, rel=0.01
+        )
+    for some in (images, photographs):
+        save_images(tmp_path / "images", some)
+        again = load_images(tmp_path / "images")
+        assert type(again) is type(some)
+        assert equal_images(again, some)
+    assert not equal_images(photographs[:-1], photographs)
+    assert not equal_images([*photographs[:-1], photographs[0]], photographs)
 
 
 def test_a_new_process_measures_a_codec_file(codec: Codec, images: NDArray[np.uint8], tmp_path: Path) -> None:

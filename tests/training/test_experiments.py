@@ -8,7 +8,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fsar_lab import run_files
 from fsar_lab.codec.model import CodecModel
@@ -147,6 +149,17 @@ def test_evaluation_codes_other_images_and_other_sizes(tiny: list[str], tmp_path
     assert (other["status"], other["images"], other["image_shape"]) == ("ok", 5, [32, 32, 3])
     files = {json.loads(path.read_text())["bytes"] for path in (run_dir / "evaluations").iterdir()}
     assert files == {own["bytes"], other["bytes"]}
+    photographs = evaluate(run_dir, [*whole_photographs(tmp_path), "callbacks.coding.baselines=[png]"])
+    assert (photographs["status"], photographs["lossless"], photographs["images"]) == ("ok", True, 41)
+    assert photographs["image_shape"] is None
+    samples = sum(3 * (15 + i) * (20 + i) for i in range(41))
+    assert photographs["samples"] == samples
+    assert photographs["bpd"] == 8 * photographs["bytes"] / samples
+    parts = sum(photographs[f"bpd_{part}"] for part in ("latents", "pixels", "overhead"))
+    assert parts == pytest.approx(photographs["bpd"])
+    # Of the padded tiles, as the coded bits are; hardly trained, see above.
+    assert 0.995 < photographs["bpd_estimated"] / photographs["bpd"] < 1.25
+    assert photographs["baselines"][0]["images"] == 41
 
     elsewhere = run_files.load_config(run_dir)  # trained on a machine with more than this one has
     elsewhere.trainer.accelerator, elsewhere.trainer.devices = "gpu", 64
@@ -166,6 +179,15 @@ def test_evaluation_codes_other_images_and_other_sizes(tiny: list[str], tmp_path
     (run_dir / run_files.WEIGHTS).unlink()
     with pytest.raises(FsarError, match="not trained to its end"):
         evaluate(run_dir, [])
+
+
+def whole_photographs(folder: Path) -> list[str]:
+    """Overrides for 41 images of different sizes."""
+    for i in range(41):
+        noise = np.random.default_rng(i).integers(100, 140, (15 + i, 20 + i, 3), np.uint8)
+        (folder / "valid").mkdir(exist_ok=True)
+        Image.fromarray(noise).save(folder / "valid" / f"{i:02}.png")
+    return ["dataset=clic2020", f"dataset.root={folder / 'valid'}", "callbacks=none"]
 
 
 def test_smoke_budget_with_the_other_options_and_wandb(tiny: list[str], tmp_path: Path) -> None:
@@ -204,6 +226,9 @@ def test_bits_back(tiny: list[str], tmp_path: Path) -> None:
     assert result["bpd_initial"] == pytest.approx(result["bits_initial"] / (64 * 768))
     assert result["bpd_initial"] < result["bpd_overhead"] < result["bpd_initial"] + 0.03
     assert result["bpd_single_image"] > result["bpd"] + 20 * result["bpd_initial"]
+    photographs = evaluate(tmp_path / "run", [*whole_photographs(tmp_path), "dataset.test_images=9"])
+    assert (photographs["lossless"], photographs["images"]) == (True, 9)
+    assert photographs["bpd_single_image"] > photographs["bpd"]
 
 
 def test_codebooks_at_several_resolutions(tiny: list[str], tmp_path: Path) -> None:
