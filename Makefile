@@ -22,7 +22,7 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 WANDB_MODE=offline $(PY) -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help doctor install build demo test test-all test-c lint format type bench bench-entropy bench-codec fuzz fuzz-long clean distclean
+.PHONY: help doctor install build demo test test-all test-c test-slurm lint format type bench bench-entropy bench-codec fuzz fuzz-long clean distclean
 
 help:
 	@echo "fsar_lab: fast, learned, lossless image compression"
@@ -35,6 +35,7 @@ help:
 	@echo "  make build      install, and build the C extensions"
 	@echo "  make test-all   every test, test-c, and the C tests for 64-bit ARM where a cross compiler and qemu are"
 	@echo "  make test-c     the C tests, also under address and undefined-behaviour sanitizers"
+	@echo "  make test-slurm a sweep on a SLURM of one node, with one job killed (as root, on Debian; installs slurm-wlm)"
 	@echo "  make fuzz       libFuzzer on the C library, FUZZ_SECONDS=60 (needs clang), then mutated bundles and blobs   (make fuzz-long: an hour)"
 	@echo "  make lint       ruff, clang-format, C warnings as errors        (make format: repair what can be)"
 	@echo "  make type       mypy --strict"
@@ -97,6 +98,9 @@ test-all: $(BUILT)
 
 test-c:
 	$(MAKE) -C entropy_c test
+
+test-slurm: $(BUILT)
+	sh scripts/slurm_one_node.sh env FSAR_TEST_SLURM=1 OMP_NUM_THREADS=1 $(PY) -m pytest tests/training/test_sweep.py -k slurm $(TEST_ARGS)
 
 fuzz fuzz-long: $(BUILT)
 	$(MAKE) -C entropy_c $@

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import subprocess
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from hydra_plugins.hydra_submitit_launcher import submitit_launcher as stock
 log = logging.getLogger(__name__)
 
 LONG = 60 * 24 * 30  # minutes: a job on this machine has no time limit
-POLL_SECONDS = 0.5
+WAITING_OR_RUNNING = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STAGE_OUT")
 
 
 def register() -> None:
@@ -44,15 +45,23 @@ def register() -> None:
 class _Patient(stock.BaseSubmititLauncher):  # type: ignore[misc]  # installed without types
     """Keeps `at_once()` jobs going until all have ended, however they end."""
 
+    POLL_SECONDS: float
+
     def at_once(self, jobs: int) -> int:
         """How many jobs may run at the same time."""
         raise NotImplementedError
+
+    def has_ended(self, job: submitit.Job[JobReturn]) -> bool:
+        """Whether a job has a result, or will not have one any more."""
+        return job.done()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run every job in a process of its own; what came of it stands in its run directory."""
         executor = self._executor()
         waiting = deque(enumerate(job_overrides, initial_job_idx))
-        width, running, ended = self.at_once(len(waiting)), {}, {}
+        width = self.at_once(len(waiting))
+        running: dict[int, submitit.Job[JobReturn]] = {}
+        ended: dict[int, JobReturn] = {}
         log.info("%d jobs, %d at once; their output: %s", len(waiting), width, self.params["submitit_folder"])
         try:
             while waiting or running:
@@ -61,9 +70,9 @@ class _Patient(stock.BaseSubmititLauncher):  # type: ignore[misc]  # installed w
                     log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
                     arguments = (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}")
                     running[number] = executor.submit(self, *arguments, Singleton.get_state())
-                time.sleep(POLL_SECONDS)
+                time.sleep(self.POLL_SECONDS)
                 for number, job in list(running.items()):
-                    if job.done():
+                    if self.has_ended(job):
                         ended[number] = _collect(running.pop(number), number)
         except KeyboardInterrupt:
             for job in running.values():
@@ -93,6 +102,7 @@ class LocalLauncher(_Patient):
     """Jobs on this machine: as many at once as its cores allow, one for a GPU."""
 
     _EXECUTOR = "local"
+    POLL_SECONDS = 0.5
 
     def at_once(self, jobs: int) -> int:
         """Cores divided by the threads of a job; without trainer.threads the jobs share the cores."""
@@ -102,17 +112,19 @@ class LocalLauncher(_Patient):
         cores = len(os.sched_getaffinity(0))
         threads = self._threads() or int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, cores // jobs)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # what the jobs inherit; their torch begins with it
-        return max(1, cores // (threads * self.config.trainer.devices))
+        devices: int = self.config.trainer.devices
+        return max(1, cores // (threads * devices))
 
 
 class SlurmLauncher(_Patient):
     """Jobs in the queue of a cluster, at most array_parallelism of them at once."""
 
     _EXECUTOR = "slurm"
+    POLL_SECONDS = 2.0
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self.most = self.params.pop("array_parallelism")
+        self.most: int = self.params.pop("array_parallelism")
 
     def at_once(self, jobs: int) -> int:
         """All of them, up to array_parallelism."""
@@ -120,12 +132,23 @@ class SlurmLauncher(_Patient):
             self.params["cpus_per_task"] = threads
         return min(jobs, self.most)
 
+    def has_ended(self, job: submitit.Job[JobReturn]) -> bool:
+        """Also on a cluster without accounting, where submitit never hears of a job that was killed."""
+        if job.done():
+            return True
+        if job.watcher.get_state(job.job_id, mode="cache") != "UNKNOWN":
+            return False
+        command = ["squeue", "--noheader", "--states=all", f"--jobs={job.job_id}", "--format=%T"]
+        state = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        return state not in WAITING_OR_RUNNING
 
-def _collect(job: submitit.Job[Any], number: int) -> JobReturn:
+
+def _collect(job: submitit.Job[JobReturn], number: int) -> JobReturn:
     """What a job returned; of one that was killed, a stand-in, so that the sweep goes on."""
     try:
-        returned: JobReturn = job.result()
+        if not job.done():  # the queue has lost it; `result` would wait for ever
+            raise submitit.core.utils.UncompletedJobError("it is not in the queue any more")
+        return job.result()
     except Exception as error:  # of submitit: killed, or its result cannot be read
         log.error("#%d ended without a result: %s", number, str(error).splitlines()[0])
-        returned = JobReturn(_return_value=float("nan"), status=JobStatus.COMPLETED)
-    return returned
+        return JobReturn(_return_value=float("nan"), status=JobStatus.COMPLETED)

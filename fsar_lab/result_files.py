@@ -33,12 +33,14 @@ def write_result(run_dir: Path, result: dict[str, Any], name: str = RESULT) -> P
 
 def read_result(run_dir: Path) -> dict[str, Any]:
     """The run's result; empty if there is none, or none that can be read."""
-    return _read(run_dir / RESULT, dict)
+    content = _read(run_dir / RESULT)
+    return content if isinstance(content, dict) else {}
 
 
 def read_attempts(run_dir: Path) -> list[dict[str, Any]]:
     """The attempts at the run's present configuration, the earliest first."""
-    return _read(run_dir / ATTEMPTS, list)
+    content = _read(run_dir / ATTEMPTS)
+    return content if isinstance(content, list) else []
 
 
 def begin_attempt(run_dir: Path, config_hash: str) -> None:
@@ -114,9 +116,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _read(path: Path, kind: Any) -> Any:
+def _read(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return kind()
-    return content if isinstance(content, kind) else kind()
+        return None

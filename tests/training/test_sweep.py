@@ -18,6 +18,7 @@ import yaml
 from fsar_lab.result_files import ATTEMPTS, RESULT
 
 SUBMITIT = importlib.util.find_spec("submitit") is not None
+SLURM = pytest.mark.skipif("FSAR_TEST_SLURM" not in os.environ, reason="`make test-slurm` runs it")
 Start = Callable[[list[str]], Any]
 
 
@@ -81,9 +82,12 @@ def test_a_failing_job_costs_only_itself(sweep: list[str], train_command: Start,
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SUBMITIT, reason="submitit, of the extra `sweep`, is not installed")
-def test_a_killed_job_costs_only_itself(sweep: list[str], train_command: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["local", pytest.param("slurm", marks=SLURM)])
+def test_a_killed_job_costs_only_itself(
+    where: str, sweep: list[str], train_command: Start, tmp_path: Path
+) -> None:
     sweep_dir = tmp_path / "outputs" / "sweeps" / "seeds"
-    sweep += ["hydra/launcher=submitit_local", "seed=1,2"]
+    sweep += [f"hydra/launcher=submitit_{where}", "seed=1,2"]
 
     first = train_command(sweep)
     pid = next(until(lambda: pids(sweep_dir, seed=1)))
