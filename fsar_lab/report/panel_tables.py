@@ -16,7 +16,10 @@ CONSOLE = ("experiment", "count", "bpd", "difference", "decode_MBps")
 
 def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
     """Sizes, differences, parts, speeds and what the decoder must hold."""
-    against = (Column("difference, %", "difference", "{:+.2f}".format, spread="difference_std"),)
+    against = (
+        Column("difference, %", "difference", "{:+.2f}".format, spread="difference_std"),
+        Column("pairs", "difference_n"),
+    )
     columns = (
         Column("experiment", "experiment", left=True),
         Column("seeds", "count"),
@@ -34,7 +37,7 @@ def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
     images = f"{block.images:,} test images" if block.images else "test images"
     measured = "bpd from bytes on disk, all headers included, decoded by another process and compared."
     if baseline:
-        measured += f" Difference: size against {baseline}, paired by seed; negative is smaller."
+        measured += f" Difference: size against {baseline}, in pairs of equal seeds; negative is smaller."
     return TablePanel(
         key=key,
         title=f"{block.dataset}: {images}",

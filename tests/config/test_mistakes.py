@@ -232,6 +232,13 @@ def test_a_classical_codec_that_is_not_installed(
         validate(asked)
 
 
+def test_tensorboard_without_a_package_that_writes_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    text = message("logger=tensorboard", "dataset=fake", resources=True)
+    assert text.startswith("logger.tensorboard: neither tensorboardX nor tensorboard is installed")
+    assert "pip install 'fsar_lab[tensorboard]'" in text
+
+
 def test_mistakes_in_yaml_files_name_the_file(tmp_path: Path) -> None:
     conf = tmp_path / "conf"
     shutil.copytree(CONFIG_DIR, conf)

@@ -39,7 +39,7 @@ def test_a_sweep_that_is_still_running(
     assert (rows["late"]["bpd"], rows["late"]["running"], rows["broken"]["failed"]) == ("", "1", "1")
     markdown = (out / "table.md").read_text()
     line = next(line for line in markdown.splitlines() if line.startswith("| ours | 2 | 4.4500 ± 0.0707 |"))
-    assert f"| {difference:+.2f} ± 1.24 |" in line
+    assert f"| {difference:+.2f} ± 1.24 | 2 |" in line
     assert r"vq\|vae" in markdown and "jxl_e7" in markdown and "TrainingError: [boom]" in markdown
     assert "| late | 0 | running | 75% |" in markdown
     said = capsys.readouterr().out
