@@ -27,7 +27,6 @@ from hydra_plugins.hydra_submitit_launcher import submitit_launcher as stock
 log = logging.getLogger(__name__)
 
 LONG = 60 * 24 * 30  # minutes: a job on this machine has no time limit
-POLL_SECONDS = 0.5
 WAITING_OR_RUNNING = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STAGE_OUT")
 
 
@@ -45,6 +44,8 @@ def register() -> None:
 
 class _Patient(stock.BaseSubmititLauncher):  # type: ignore[misc]  # installed without types
     """Keeps `at_once()` jobs going until all have ended, however they end."""
+
+    POLL_SECONDS: float
 
     def at_once(self, jobs: int) -> int:
         """How many jobs may run at the same time."""
@@ -69,7 +70,7 @@ class _Patient(stock.BaseSubmititLauncher):  # type: ignore[misc]  # installed w
                     log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
                     arguments = (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}")
                     running[number] = executor.submit(self, *arguments, Singleton.get_state())
-                time.sleep(POLL_SECONDS)
+                time.sleep(self.POLL_SECONDS)
                 for number, job in list(running.items()):
                     if self.has_ended(job):
                         ended[number] = _collect(running.pop(number), number)
@@ -101,6 +102,7 @@ class LocalLauncher(_Patient):
     """Jobs on this machine: as many at once as its cores allow, one for a GPU."""
 
     _EXECUTOR = "local"
+    POLL_SECONDS = 0.5
 
     def at_once(self, jobs: int) -> int:
         """Cores divided by the threads of a job; without trainer.threads the jobs share the cores."""
@@ -118,6 +120,7 @@ class SlurmLauncher(_Patient):
     """Jobs in the queue of a cluster, at most array_parallelism of them at once."""
 
     _EXECUTOR = "slurm"
+    POLL_SECONDS = 2.0
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
@@ -143,6 +146,8 @@ class SlurmLauncher(_Patient):
 def _collect(job: submitit.Job[JobReturn], number: int) -> JobReturn:
     """What a job returned; of one that was killed, a stand-in, so that the sweep goes on."""
     try:
+        if not job.done():  # the queue has lost it; `result` would wait for ever
+            raise submitit.core.utils.UncompletedJobError("it is not in the queue any more")
         return job.result()
     except Exception as error:  # of submitit: killed, or its result cannot be read
         log.error("#%d ended without a result: %s", number, str(error).splitlines()[0])

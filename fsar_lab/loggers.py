@@ -103,6 +103,7 @@ def quiet_console() -> None:
         r".*The number of training batches .* is smaller than the logging interval.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
         r".*in eval mode at the start of training.*",  # parts that are frozen
+        r".*The `srun` command is available on your system but is not used.*",  # where SLURM is installed
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +210,20 @@ def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(DataError, match=r"cut off while it was in use"):
         data.validation.batch(torch.tensor([3]))
+
+
+def test_one_unpacks_while_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "train_data_batch_1.npz"
+    np.savez(file, data=pixels(3, 32))
+    write, written = disk._write, []
+
+    def slow(*arguments: Any) -> None:
+        written.append(arguments)
+        time.sleep(0.1)
+        write(*arguments)
+
+    monkeypatch.setattr(disk, "_write", slow)
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: unpack([file], 32, tmp_path, "images"), range(4)))
+    assert len(set(paths)) == len(written) == 1
+    assert len(DiskSource(paths[0], torch.arange(3)).batch(torch.arange(3))) == 3
