@@ -34,9 +34,7 @@ FOUR = ["backbone=shallow", "quantizer.groups=4", "quantizer.dim=16"]
 NO_NETWORKS = ["backbone=none", "quantizer=none", "prior=none"]
 NOTHING = [*NO_NETWORKS, "coder=context"]
 PIXELS_ALONE = [
-    name
-    for name in options.groups()["coder"]
-    if name in ("context", "causal_net") or "fsar_pixels" in name
+    name for name in options.groups()["coder"] if name in ("context", "causal_net") or "fsar_pixels" in name
 ]
 NEEDS = {
     "backbone=none": NOTHING,
