@@ -16,6 +16,7 @@
 #include "kernels.inc"
 
 #include "causal.inc"
+#include "context.inc"
 
 const ec_kernels ec_kernels_avx512 = EC_KERNEL_SET("avx512", 1, FLOWS);
 
