@@ -31,16 +31,16 @@ def write_result(run_dir: Path, result: dict[str, Any], name: str = RESULT) -> P
     return path
 
 
-def read_result(run_dir: Path) -> dict[str, Any]:
+def read_result(run_dir: Path, name: str = RESULT) -> dict[str, Any]:
     """The run's result; empty if there is none, or none that can be read."""
-    content = _read(run_dir / RESULT)
+    content = _read(run_dir / name)
     return content if isinstance(content, dict) else {}
 
 
 def read_attempts(run_dir: Path) -> list[dict[str, Any]]:
     """The attempts at the run's present configuration, the earliest first."""
     content = _read(run_dir / ATTEMPTS)
-    return content if isinstance(content, list) else []
+    return [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
 
 
 def begin_attempt(run_dir: Path, config_hash: str) -> None:
@@ -68,16 +68,19 @@ def begin_attempt(run_dir: Path, config_hash: str) -> None:
 
 
 def end_attempt(run_dir: Path, status: str, error: str | None = None) -> None:
-    """Note that the last attempt has ended.
+    """Note that the attempt that this process has begun has ended; nothing if its note was removed meanwhile.
 
     Args:
         run_dir: Run directory in which `begin_attempt` was called.
         status: ok | failed | interrupted (on request: Ctrl-C).
         error: Why it failed.
     """
-    attempts = read_attempts(run_dir)
-    attempts[-1] |= {"ended": _now(), "status": status} | ({} if error is None else {"error": error})
-    _write_attempts(run_dir, attempts)
+    attempts, own = read_attempts(run_dir), (socket.gethostname(), os.getpid())
+    for one in reversed(attempts):
+        if (one["host"], one["pid"]) == own and one["ended"] is None:
+            one |= {"ended": _now(), "status": status} | ({} if error is None else {"error": error})
+            _write_attempts(run_dir, attempts)
+            return
 
 
 def used_up(run_dir: Path, config_hash: str) -> bool:

@@ -36,9 +36,14 @@ def main(config: TrainConfig, run_dir: Path) -> float:
     except BaseException as error:
         if first_process():
             reason = f"{type(error).__name__}: {error}"
-            run_files.write_result(run_dir, {"status": "failed", "error": reason, **facts})
-            on_request = isinstance(error, InterruptedTrainingError | KeyboardInterrupt)
-            result_files.end_attempt(run_dir, "interrupted" if on_request else "failed", reason)
+            status = "failed"
+            if result_files.read_result(run_dir):  # of this attempt: only telling of it has failed
+                status = "ok"
+            else:
+                run_files.write_result(run_dir, {"status": "failed", "error": reason, **facts})
+                if isinstance(error, InterruptedTrainingError | KeyboardInterrupt):
+                    status = "interrupted"
+            result_files.end_attempt(run_dir, status, reason)
         raise
     if first_process():
         result_files.end_attempt(run_dir, "ok")
