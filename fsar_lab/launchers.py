@@ -24,6 +24,8 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra_plugins.hydra_submitit_launcher import config as stock_options
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher as stock
 
+from fsar_lab.cores import available_cores
+
 log = logging.getLogger(__name__)
 
 LONG = 60 * 24 * 30  # minutes: a job on this machine has no time limit
@@ -109,7 +111,7 @@ class LocalLauncher(_Patient):
         assert self.config is not None
         if self.config.trainer.accelerator == "gpu":
             return 1
-        cores = len(os.sched_getaffinity(0))
+        cores = available_cores()
         threads = self._threads() or int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, cores // jobs)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # what the jobs inherit; their torch begins with it
         devices: int = self.config.trainer.devices
@@ -139,8 +141,10 @@ class SlurmLauncher(_Patient):
         if job.watcher.get_state(job.job_id, mode="cache") != "UNKNOWN":
             return False
         command = ["squeue", "--noheader", "--states=all", f"--jobs={job.job_id}", "--format=%T"]
-        state = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-        return state not in WAITING_OR_RUNNING
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        if asked.returncode and "Invalid job id" not in asked.stderr:
+            return False  # the queue does not answer just now
+        return asked.stdout.strip() not in WAITING_OR_RUNNING
 
 
 def _collect(job: submitit.Job[JobReturn], number: int) -> JobReturn:
@@ -150,5 +154,5 @@ def _collect(job: submitit.Job[JobReturn], number: int) -> JobReturn:
             raise submitit.core.utils.UncompletedJobError("it is not in the queue any more")
         return job.result()
     except Exception as error:  # of submitit: killed, or its result cannot be read
-        log.error("#%d ended without a result: %s", number, str(error).splitlines()[0])
+        log.error("#%d ended without a result: %s", number, str(error).partition("\n")[0])
         return JobReturn(_return_value=float("nan"), status=JobStatus.COMPLETED)

@@ -39,6 +39,27 @@ def test_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert at_once(40) == 2
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "complaint", "ended"),
+    [
+        (0, "RUNNING", "", False),
+        (0, "FAILED", "", True),
+        (0, "", "", True),
+        (1, "", "slurm_load_jobs error: Invalid job id specified", True),
+        (1, "", "slurm_load_jobs error: Unable to contact slurm controller", False),
+    ],
+)
+def test_a_queue_that_does_not_answer_ends_no_job(
+    code: int, said: str, complaint: str, ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher: Any = launchers.SlurmLauncher(submitit_folder="folder", array_parallelism=1)
+    watcher = SimpleNamespace(get_state=lambda number, mode: "UNKNOWN")
+    job = SimpleNamespace(done=lambda: False, job_id="7", watcher=watcher)
+    answer = SimpleNamespace(returncode=code, stdout=f"{said}\n", stderr=complaint)
+    monkeypatch.setattr("subprocess.run", lambda *args, **kwargs: answer)
+    assert launcher.has_ended(job) is ended
+
+
 def test_a_cluster_decides_for_itself() -> None:
     launcher: Any = launchers.SlurmLauncher(
         submitit_folder="folder", array_parallelism=10, cpus_per_task=None
