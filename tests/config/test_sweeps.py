@@ -76,9 +76,9 @@ def test_what_is_no_sweep() -> None:
 def test_where_jobs_are_submitted_there_need_not_be_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit", reason="of the extra `sweep`")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert len(jobs("+sweep=seeds", "trainer=gpu", "hydra/launcher=submitit_slurm")) == 3
+    assert len(jobs("+sweep=seeds", "seed=1", "trainer=gpu", "hydra/launcher=submitit_slurm")) == 1
     with pytest.raises(ConfigError, match="torch sees no GPU"):
-        jobs("+sweep=seeds", "trainer=gpu", "hydra/launcher=submitit_local")
+        jobs("+sweep=seeds", "seed=1", "trainer=gpu", "hydra/launcher=submitit_local")
 
 
 def test_a_launcher_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
