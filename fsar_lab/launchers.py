@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import subprocess
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -24,12 +23,12 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra_plugins.hydra_submitit_launcher import config as stock_options
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher as stock
 
+from fsar_lab import slurm
 from fsar_lab.cores import available_cores
 
 log = logging.getLogger(__name__)
 
 LONG = 60 * 24 * 30  # minutes: a job on this machine has no time limit
-WAITING_OR_RUNNING = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STAGE_OUT")
 
 
 def register() -> None:
@@ -140,11 +139,7 @@ class SlurmLauncher(_Patient):
             return True
         if job.watcher.get_state(job.job_id, mode="cache") != "UNKNOWN":
             return False
-        command = ["squeue", "--noheader", "--states=all", f"--jobs={job.job_id}", "--format=%T"]
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
-        if asked.returncode and "Invalid job id" not in asked.stderr:
-            return False  # the queue does not answer just now
-        return asked.stdout.strip() not in WAITING_OR_RUNNING
+        return slurm.has_ended(job.job_id)
 
 
 def _collect(job: submitit.Job[JobReturn], number: int) -> JobReturn:

@@ -10,7 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
         print(f"{config.name}: finished already, taken from {run_dir}")
         return float(result.get("bpd", NOT_A_NUMBER))
     if running := result_files.is_running(run_dir):
-        print(f"{config.name}: process {running['pid']} is at it already in {run_dir}")
+        print(f"{config.name}: {_process(running)} is at it already in {run_dir}")
         return NOT_A_NUMBER
     if result_files.used_up(run_dir, hashed):
         print(f"{config.name}: {_used_up(run_dir)}")
@@ -98,7 +98,8 @@ def run_apart(overrides: Sequence[str], run_dir: Path) -> float:
     """
     single = ["hydra.mode=RUN", f"hydra.run.dir='{run_dir}'"]
     # Without what says that SLURM has started a task: Lightning would leave it to SLURM to start the others.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
+    kept = (key for key in os.environ if key == "SLURM_JOB_ID" or not key.startswith("SLURM_"))
+    environment = {key: os.environ[key] for key in kept}
     command = [sys.executable, "-m", "fsar_lab.train", *overrides, *single]
     code = subprocess.run(command, env=environment, check=False).returncode
     result = result_files.read_result(run_dir)
@@ -126,7 +127,7 @@ def outcome(job: SweepJob) -> Outcome:
     if done := finished(job.run_dir, job.config_hash):
         return Outcome(True, done.get("bpd"), len(attempts), "")
     if running := result_files.is_running(job.run_dir):
-        why = f"not finished: process {running['pid']} is at it"
+        why = f"not finished: {_process(running)} is at it"
     elif result.get("status") == "failed":
         why = str(result.get("error"))
     elif attempts and attempts[-1]["ended"] is None:
@@ -171,6 +172,10 @@ def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -
     console.print("Finished jobs are kept; the same command goes on with the others:")
     console.print(f"  {escape(again)}", soft_wrap=True)
     return 1
+
+
+def _process(attempt: Mapping[str, Any]) -> str:
+    return f"process {attempt['pid']} on {attempt['host']}"
 
 
 def _used_up(run_dir: Path) -> str:

@@ -39,25 +39,14 @@ def test_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert at_once(40) == 2
 
 
-@pytest.mark.parametrize(
-    ("code", "said", "complaint", "ended"),
-    [
-        (0, "RUNNING", "", False),
-        (0, "FAILED", "", True),
-        (0, "", "", True),
-        (1, "", "slurm_load_jobs error: Invalid job id specified", True),
-        (1, "", "slurm_load_jobs error: Unable to contact slurm controller", False),
-    ],
-)
-def test_a_queue_that_does_not_answer_ends_no_job(
-    code: int, said: str, complaint: str, ended: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_submitit_does_not_know_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     launcher: Any = launchers.SlurmLauncher(submitit_folder="folder", array_parallelism=1)
-    watcher = SimpleNamespace(get_state=lambda number, mode: "UNKNOWN")
-    job = SimpleNamespace(done=lambda: False, job_id="7", watcher=watcher)
-    answer = SimpleNamespace(returncode=code, stdout=f"{said}\n", stderr=complaint)
-    monkeypatch.setattr("subprocess.run", lambda *args, **kwargs: answer)
-    assert launcher.has_ended(job) is ended
+    ended = {"7": True, "8": False}
+    monkeypatch.setattr("fsar_lab.slurm.has_ended", ended.get)
+    for state, number, expected in (("UNKNOWN", "7", True), ("UNKNOWN", "8", False), ("RUNNING", "7", False)):
+        watcher = SimpleNamespace(get_state=lambda job, mode, state=state: state)
+        job = SimpleNamespace(done=lambda: False, job_id=number, watcher=watcher)
+        assert launcher.has_ended(job) is expected
 
 
 def test_a_cluster_decides_for_itself() -> None:

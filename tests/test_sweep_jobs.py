@@ -60,7 +60,8 @@ def test_what_is_being_tried_has_not_failed_yet(
     result_files.begin_attempt(tmp_path, hashed)
     last = result_files.read_attempts(tmp_path)[-1]
     monkeypatch.setattr(result_files, "is_running", lambda run_dir: last)
-    assert outcome(job(tmp_path, config)).why == f"not finished: process {last['pid']} is at it"
+    process = f"process {last['pid']} on {last['host']}"
+    assert outcome(job(tmp_path, config)).why == f"not finished: {process} is at it"
 
 
 def test_brackets_are_text(tmp_path: Path, config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,8 @@ class Job:
         validate(config)
         if config.trainer.devices == 1:
             return self.task(config, run_dir)
-        return sweep.run_apart(list(HydraConfig.get().overrides.task), run_dir)
+        group = f"logger.group='{config.logger.group}'"  # that command knows of no sweep
+        return sweep.run_apart([*HydraConfig.get().overrides.task, group], run_dir)
 
 
 def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:

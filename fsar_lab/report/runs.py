@@ -8,7 +8,6 @@ Where a model was trained on one machine and coded on another, the evaluation of
 from __future__ import annotations
 
 import csv
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ import yaml
 
 from fsar_lab.config.build import plain_hash
 from fsar_lab.errors import ConfigError
-from fsar_lab.result_files import ATTEMPTS, RESULT, process_start, read_attempts, read_result
+from fsar_lab.result_files import ATTEMPTS, RESULT, is_gone, read_attempts, read_result
 
 Status = Literal["ok", "failed", "running", "waiting"]
 Curve = list[tuple[float, float]]  # training images seen, value
@@ -86,6 +85,7 @@ def read_runs(folder: Path) -> list[Run]:
 def read_run(path: Path) -> Run:
     """The state of one run directory at this moment."""
     config = _mapping(path / "config.yaml")
+    config = config if _is_ours(config) else {}
     result = read_result(path) or _own_evaluation(path, config)
     attempts = read_attempts(path)
     curves = _curves(path, int(config.get("trainer", {}).get("batch_size", 1)))
@@ -123,7 +123,7 @@ def _is_run(path: Path) -> bool:
 
 def _own_evaluation(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `fsar_lab.evaluate` found on the run's own test set."""
-    if not _is_ours(config):
+    if not config:
         return {}
     return read_result(path / "evaluations", f"{plain_hash(dict(config))}.json")
 
@@ -139,20 +139,12 @@ def _status(
     if result.get("status") == "ok":
         return "ok", None
     if last and last.get("ended") is None:
-        if _is_gone(last):
+        if is_gone(last):
             return "failed", "its process ended without a word: killed, or out of memory"
         return "running", None
     if result or last:
         return "failed", str(result.get("error") or last.get("error") or "no error was recorded")
     return ("running" if config else "waiting"), None
-
-
-def _is_gone(attempt: Mapping[str, Any]) -> bool:
-    """Whether the process of an attempt on this machine is there no more; of others nothing is known."""
-    pid = attempt.get("pid")
-    if attempt.get("host") != socket.gethostname() or not isinstance(pid, int):
-        return False
-    return process_start(pid) != attempt.get("process")
 
 
 def _last_written(path: Path) -> str | None:
