@@ -75,7 +75,7 @@ $(INSTALLED): $(ENVIRONMENT) pyproject.toml constraints.txt
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(C_SOURCES)
-	$(PY) setup.py -q build_ext --inplace
+	$(PY) setup.py -q build_ext --inplace -j 2
 	@touch $@
 
 install: $(INSTALLED)
@@ -97,7 +97,7 @@ test-all: $(BUILT)
 	@$(MAKE) --no-print-directory -C entropy_c test-aarch64
 
 test-c:
-	$(MAKE) -C entropy_c test
+	$(MAKE) -C entropy_c -j 2 test
 
 test-slurm: $(BUILT)
 	sh scripts/slurm_one_node.sh env FSAR_TEST_SLURM=1 OMP_NUM_THREADS=1 $(PY) -m pytest tests/training/test_sweep.py -k slurm $(TEST_ARGS)

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # setup.py runs this f
 from extension import extension
 
 SOURCES = [
+    "causal.c",
     "coder.c",
     "compact.c",
     "context.c",

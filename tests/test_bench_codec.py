@@ -99,3 +99,22 @@ def test_data_and_what_stands_in(root: Path, tmp_path: Path, monkeypatch: pytest
     images = cifar10(3)
     assert images.name == "cifar10" and np.array_equal(images.pixels, planes[:3].transpose(0, 2, 3, 1))
     assert kodak(2).name == "photographs" and len(kodak(2).pixels) == 2
+
+
+def test_the_zoo_beside_classical_codecs(root: Path, tmp_path: Path) -> None:
+    script = root / "scripts" / "bench_frontier.py"
+    few = ["--only", "cifar10", "--images", "40", "--repeats", "1", "--codecs", "png", "--zoo", "context"]
+    done = subprocess.run(
+        [sys.executable, script, *few],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root), "FSAR_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line
+    ]
+    assert [row[0] for row in rows[2:]] == ["context", "png"]  # smallest files first
+    assert float(rows[2][1]) < float(rows[3][1]) < 8 and rows[2][4] == "6,813"

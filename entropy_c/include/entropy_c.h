@@ -13,9 +13,10 @@
  * position to the first, and the calls themselves are made in the reverse order of decoding: to decode
  * latents and then pixels, encode the pixels and then the latents.
  *
- * MEMORY. Models (ec_tables, ec_fsar, ec_pixels, ec_context) are allocated by their create function and
- * released by their free function; nothing else holds memory. Encoders and decoders are plain structs owned
- * by the caller, as are all buffers; array sizes that a call needs are stated with it. There are no globals.
+ * MEMORY. Models (ec_tables, ec_fsar, ec_pixels, ec_context, ec_causal) are allocated by their create
+ * function and released by their free function; nothing else holds memory. Encoders and decoders are plain
+ * structs owned by the caller, as are all buffers; array sizes that a call needs are stated with it. There
+ * are no globals.
  *
  * THREADS. A model never changes once created: any number of threads may use it. An encoder or decoder
  * belongs to one thread at a time. Groups are independent of each other.
@@ -189,6 +190,73 @@ size_t ec_context_bytes(const ec_context *model); /* memory held, tables apart *
 /* Bytes of scratch that coding images of height x width needs; 0 if that is beyond any memory. */
 size_t ec_context_scratch(uint32_t height, uint32_t width);
 
+/* ---- Causal networks: [row][column][3] bytes under mixtures that a small integer network gives ---- */
+
+typedef struct ec_causal ec_causal;
+
+#define EC_CAUSAL_BLOCKS       8
+#define EC_CAUSAL_MIXTURES     6
+#define EC_CAUSAL_QUADS        320 /* most groups of four inputs of a matrix */
+#define EC_CAUSAL_SCALES       128
+#define EC_CAUSAL_STEPS        768  /* of the logistic function, 1/32 wide, from -12 to 12 */
+#define EC_CAUSAL_EXPONENTIALS 704  /* e^0, e^(-1/64), ..., e^(-11) */
+#define EC_CAUSAL_RECIPROCALS  1537 /* of sums of exponentials, a row of 128 each */
+
+typedef struct ec_causal_shape {
+    uint32_t radius;   /* 1 .. 7: the window holds the 2 r (r + 1) pixels before the current one */
+    uint32_t width;    /* of the stream; 4 .. 256 */
+    uint32_t blocks;   /* 0 .. EC_CAUSAL_BLOCKS */
+    uint32_t inner;    /* of the blocks; 4 .. 256 */
+    uint32_t spatial;  /* 1: blocks see the places NW, N, NE, W and the current one, 0: the current one */
+    uint32_t hidden;   /* of a colour's head; 4 .. 64. Like width and inner a multiple of 4 */
+    uint32_t mixtures; /* M: logistics that a distribution adds up; 1 .. EC_CAUSAL_MIXTURES */
+} ec_causal_shape;
+
+/* All in integers; >> rounds towards minus infinity, R(x, n) = (x + floor(2^n / 2)) >> n, B(x, n) is R(x, n)
+ * clamped to 0 .. 255. A pixel is four bytes: red, green, blue and 64; outside the image 128, 128, 128, 0.
+ *   h, l     = R(first * window, shift), the first `width` outputs and the last three; for every block:
+ *              u = B(h, stream_shift[block]), outside the image 0; v = B(inner * u, shift),
+ *              h = h + R(outer * v, shift)
+ *   own      = R(neck * B(h, stream_shift[blocks]), shift)
+ *   l_c      clamped to -2048 .. 6143, in 1/16 grey levels; e_c = 16 x_c - l_c, of the colours before;
+ *              e'_c = clamp(e_c, -2048, 2047)
+ *   out      = R(head_c * B(own_c + R(sum_b colour_c,b e'_b, 12), own_shift_c), shift): M logits a, M offsets
+ *              d, M scales s
+ *   mean_k   = clamp(l_c + R(sum_b couple_c,b e_b, 14) + d_k, -2048, 6143)
+ *   weights    t_k = exponentials[min(max_i a_i - a_k, 703)], T = their sum, r = floor(2^30 / (128 (T >> 7) +
+ *              128)), w_k = (t_k r) >> 15 for k > 0, w_0 = 2^15 - the others
+ *   C(j)     = j + ((sum_k w_k S((16 j - 8 - mean_k) * inverse[clamp(s_k, 0, 127)])) >> 15), 0 < j < 256;
+ *              C(0) = 0, C(256) = 2^16
+ *   S(z)       i = clamp(z + 384 * 2^11, 0, 768 * 2^11 - 1), q = i >> 11, and the result is
+ *              sigmoid[q] + (((sigmoid[q + 1] - sigmoid[q]) * (i mod 2^11)) >> 11)
+ * The window is in raster order, and so are a block's five places. `first` is [width + 3][window][4], within
+ * +-32639; `weights` holds the other matrices one behind the other, [outputs][inputs]: for every block inner
+ * [inner][places][width] and outer [width][inner]; neck [3 hidden][width]; of each colour head [3 M][hidden].
+ * bias and shift: of all outputs in that order, those of first before them. All is copied. Returns
+ * EC_ERR_ARGUMENT (the shape); EC_ERR_TABLE: a sum may leave 30 bits, a shift is above 24, an inverse outside
+ * 1 .. 2^18, sigmoid decreases or exceeds 65280 or rises by more than 32767 at a step, an exponential exceeds
+ * 32768 or the first is another; EC_ERR_MEMORY. */
+typedef struct ec_causal_parts {
+    const int16_t *first;
+    const int8_t *weights;
+    const int32_t *bias;
+    const uint8_t *shift;
+    const uint8_t *stream_shift;  /* [blocks + 1][width] */
+    const uint8_t *own_shift;     /* [3][hidden] */
+    const int16_t *colour;        /* [3][hidden][2] */
+    const int16_t *couple;        /* [3][2] */
+    const int32_t *inverse;       /* [EC_CAUSAL_SCALES] */
+    const uint16_t *sigmoid;      /* [EC_CAUSAL_STEPS + 1] */
+    const uint16_t *exponentials; /* [EC_CAUSAL_EXPONENTIALS] */
+} ec_causal_parts;
+
+int ec_causal_create(const ec_causal_shape *shape, const ec_causal_parts *parts, ec_causal **out);
+void ec_causal_free(ec_causal *model);
+size_t ec_causal_bytes(const ec_causal *model);
+/* Bytes of scratch (4-byte aligned) that coding images of height x width, each at most 2^15, needs; else 0.
+ */
+size_t ec_causal_scratch(const ec_causal *model, uint32_t height, uint32_t width);
+
 /* ---- Encoding ---- */
 
 typedef struct ec_encoder {
@@ -244,6 +312,8 @@ int ec_encode_pixels(ec_encoder *encoders, size_t groups, const ec_pixels *model
 /* images: uint8 [lanes][height][width][3]. */
 int ec_encode_context(ec_encoder *encoders, size_t groups, const ec_context *model, const uint8_t *images,
                       uint32_t height, uint32_t width, uint8_t *scratch);
+int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model, const uint8_t *images,
+                     uint32_t height, uint32_t width, uint32_t *scratch);
 
 /* Mixtures: C(j) = ((sum_k w_k F_scale_k[4 j - 2 - m_k] + 2^15) >> 16) + j for j = 1 .. 255, C(256) = 2^16.
  * model: its cdfs and mean look-up, whose m_k has neither taps nor bias here. logits, scales: [lanes]
@@ -294,6 +364,8 @@ int ec_decode_pixels(ec_decoder *decoders, size_t groups, const ec_pixels *model
                      uint8_t *scratch);
 int ec_decode_context(ec_decoder *decoders, size_t groups, const ec_context *model, uint32_t height,
                       uint32_t width, uint8_t *images, uint8_t *scratch);
+int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, uint32_t height,
+                     uint32_t width, uint8_t *images, uint32_t *scratch);
 int ec_decode_mixture(ec_decoder *decoders, size_t groups, const ec_pixels *model, const uint16_t *weights,
                       const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
                       uint8_t *images);

@@ -1,38 +1,14 @@
-/* Pixels predicted linearly in fixed point; their errors coded with tables that the errors around choose.
- *
- * Integers throughout and no logic of its own for any instruction set: the loops over lanes are ones that
- * compilers turn into vectors, the entropy coding is the tables' kernels', one step at a time when decoding.
- */
+/* Pixels predicted linearly in fixed point; their errors coded with tables that the errors around choose. */
 #include <stdlib.h>
 
+#include "context.h"
 #include "models.h"
 
-#define COLOURS 3
-#define SHIFT   12 /* of weights */
+#define COLOURS EC_CONTEXT_COLOURS
 #define MARGIN  1  /* columns of zeros on both sides, and rows of them above */
 #define TILE    64 /* samples encoded at a time: ids and symbols of all lanes take 12 KiB of stack */
 
-struct ec_context {
-    const ec_tables *tables;
-    uint32_t states;
-    int16_t weights[COLOURS][EC_CONTEXT_PLACES][EC_CONTEXT_TAPS];
-    int16_t energy[COLOURS][EC_CONTEXT_PLACES][EC_CONTEXT_TAPS];
-    int32_t bias[COLOURS][EC_CONTEXT_PLACES]; /* with the rounding added */
-    int32_t base[COLOURS][EC_CONTEXT_PLACES];
-    int32_t thresholds[COLOURS][EC_MAX_STATES];
-};
-
 static const uint32_t tap_counts[COLOURS] = {4, 9, 14};
-
-/* What one group has seen: [row][column][colour][EC_LANES], rows and columns with margins. */
-typedef struct history_t {
-    uint8_t *samples;
-    uint8_t *errors;  /* magnitudes */
-    uint8_t *symbols; /* encoding: errors modulo 256 */
-    uint8_t *states;  /* encoding */
-    uint32_t height, width;
-    ptrdiff_t taps[EC_CONTEXT_TAPS]; /* bytes from a sample to its neighbours */
-} history_t;
 
 static size_t pixel_bytes(void) { return (size_t)COLOURS * EC_LANES; }
 
@@ -48,14 +24,14 @@ size_t ec_context_scratch(uint32_t height, uint32_t width) {
     return 4 * EC_FLOWS * plane_bytes(height, width);
 }
 
-static size_t place_of(const history_t *h, uint32_t row, uint32_t column) {
+static size_t place_of(const ec_history *h, uint32_t row, uint32_t column) {
     return (((size_t)row + MARGIN) * ((size_t)h->width + 2 * MARGIN) + column + MARGIN) * pixel_bytes();
 }
 
 /* The arrays of group `f`, margins zero. */
-static history_t open_history(uint32_t height, uint32_t width, size_t f, uint8_t *scratch) {
+static ec_history open_history(uint32_t height, uint32_t width, size_t f, uint8_t *scratch) {
     const size_t bytes = plane_bytes(height, width);
-    history_t h = {scratch + 4 * f * bytes, NULL, NULL, NULL, height, width, {0}};
+    ec_history h = {scratch + 4 * f * bytes, NULL, NULL, NULL, height, width, {0}};
     h.errors = h.samples + bytes;
     h.symbols = h.errors + bytes;
     h.states = h.symbols + bytes;
@@ -69,43 +45,13 @@ static history_t open_history(uint32_t height, uint32_t width, size_t f, uint8_t
     return h;
 }
 
-static uint32_t place_at(const history_t *h, uint32_t row, uint32_t column) {
+static uint32_t place_at(const ec_history *h, uint32_t row, uint32_t column) {
     const uint32_t side = column == 0 ? 0 : column + 1 == h->width ? 2 : 1;
     return (row > 0 ? 3 : 0) + side;
 }
 
-/* sums[lane] = start + sum_t weights[t] * here[taps[t] + lane]. Sums are below 2^31: create saw to it. */
-static void weigh(const uint8_t *here, const ptrdiff_t *taps, const int16_t *weights, uint32_t count,
-                  int32_t start, int32_t *restrict sums) {
-    for (size_t lane = 0; lane < EC_LANES; lane++) sums[lane] = start;
-    for (uint32_t t = 0; t < count; t++) {
-        const uint8_t *from = here + taps[t];
-        const int16_t weight = weights[t];
-        for (size_t lane = 0; lane < EC_LANES; lane++) sums[lane] += weight * (int16_t)from[lane];
-    }
-}
-
-/* Predictions and states of all lanes at one sample, `at` bytes into the history. */
-static void look(const ec_context *m, const history_t *h, uint32_t colour, uint32_t place, size_t at,
-                 int32_t *restrict predictions, uint8_t *restrict states) {
-    int32_t sums[EC_LANES];
-    const uint32_t count = tap_counts[colour];
-    weigh(h->samples + at, h->taps, m->weights[colour][place], count, m->bias[colour][place], predictions);
-    for (size_t lane = 0; lane < EC_LANES; lane++) {
-        const int32_t p = predictions[lane] >> SHIFT;
-        predictions[lane] = p < 0 ? 0 : p > 255 ? 255 : p;
-    }
-    weigh(h->errors + at, h->taps, m->energy[colour][place], count, m->base[colour][place], sums);
-    int32_t counts[EC_LANES] = {0};
-    for (uint32_t s = 0; s + 1 < m->states; s++) {
-        const int32_t threshold = m->thresholds[colour][s];
-        for (size_t lane = 0; lane < EC_LANES; lane++) counts[lane] += threshold <= sums[lane];
-    }
-    for (size_t lane = 0; lane < EC_LANES; lane++) states[lane] = (uint8_t)counts[lane];
-}
-
 /* The lanes' images into the samples, or out of them. */
-static void fill(const ec_kernels *kernels, const history_t *h, uint32_t lanes, const uint8_t *images) {
+static void fill(const ec_kernels *kernels, const ec_history *h, uint32_t lanes, const uint8_t *images) {
     const size_t row_samples = (size_t)h->width * COLOURS;
     for (uint32_t row = 0; row < h->height; row++) {
         const uint8_t *from[EC_LANES];
@@ -115,7 +61,7 @@ static void fill(const ec_kernels *kernels, const history_t *h, uint32_t lanes, 
     }
 }
 
-static void read_out(const ec_kernels *kernels, const history_t *h, uint32_t lanes, uint8_t *images) {
+static void read_out(const ec_kernels *kernels, const ec_history *h, uint32_t lanes, uint8_t *images) {
     const size_t row_samples = (size_t)h->width * COLOURS;
     for (uint32_t row = 0; row < h->height; row++) {
         uint8_t *to[EC_LANES];
@@ -126,25 +72,14 @@ static void read_out(const ec_kernels *kernels, const history_t *h, uint32_t lan
 }
 
 /* Errors, symbols and states of every sample, first to last. */
-static void analyse(const ec_context *m, const history_t *h) {
+static void analyse(const ec_context *m, const ec_history *h) {
     for (uint32_t row = 0; row < h->height; row++)
-        for (uint32_t column = 0; column < h->width; column++) {
-            const uint32_t place = place_at(h, row, column);
-            size_t at = place_of(h, row, column);
-            for (uint32_t c = 0; c < COLOURS; c++, at += EC_LANES) {
-                int32_t predictions[EC_LANES];
-                look(m, h, c, place, at, predictions, h->states + at);
-                for (size_t lane = 0; lane < EC_LANES; lane++) {
-                    const int32_t error = h->samples[at + lane] - predictions[lane];
-                    h->symbols[at + lane] = (uint8_t)error;
-                    h->errors[at + lane] = (uint8_t)(error < 0 ? -error : error);
-                }
-            }
-        }
+        for (uint32_t column = 0; column < h->width; column++)
+            m->tables->kernels->context_analyse(m, h, place_at(h, row, column), place_of(h, row, column));
 }
 
 /* Encodes what `analyse` found, last to first. */
-static int encode(ec_encoder *e, size_t flows, const ec_context *m, const history_t *h) {
+static int encode(ec_encoder *e, size_t flows, const ec_context *m, const ec_history *h) {
     uint32_t ids[EC_FLOWS][TILE * EC_LANES];
     uint16_t symbols[EC_FLOWS][TILE * EC_LANES];
     ec_flow flow[EC_FLOWS];
@@ -175,10 +110,10 @@ static int encode(ec_encoder *e, size_t flows, const ec_context *m, const histor
 }
 
 /* Decodes `flows` groups side by side. */
-static int decode(ec_decoder *d, size_t flows, const ec_context *m, history_t *h) {
-    uint32_t ids[EC_FLOWS][EC_LANES];
+static int decode(ec_decoder *d, size_t flows, const ec_context *m, ec_history *h) {
+    const ec_kernels *kernels = m->tables->kernels;
+    uint32_t ids[EC_FLOWS][EC_LANES], predictions[EC_FLOWS][EC_LANES];
     uint16_t symbols[EC_FLOWS][EC_LANES] = {{0}};
-    int32_t predictions[EC_FLOWS][EC_LANES];
     ec_flow flow[EC_FLOWS];
     for (size_t f = 0; f < flows; f++) {
         ec_flow_open(&flow[f], d + f);
@@ -190,26 +125,24 @@ static int decode(ec_decoder *d, size_t flows, const ec_context *m, history_t *h
             size_t at = place_of(h, row, column);
             for (uint32_t c = 0; c < COLOURS; c++, at += EC_LANES) {
                 for (size_t f = 0; f < flows; f++) {
-                    uint8_t states[EC_LANES];
-                    look(m, &h[f], c, place, at, predictions[f], states);
-                    for (size_t lane = 0; lane < EC_LANES; lane++)
-                        ids[f][lane] = c * m->states + states[lane];
+                    kernels->context_look(m, &h[f], c, place, at, predictions[f], ids[f]);
                     flow[f].symbols = symbols[f];
                 }
-                const int status =
-                    m->tables->kernels->decode(m->tables, flows, flow, 1, ec_lane_mask(d->lanes));
+                const int status = kernels->decode(m->tables, flows, flow, 1, ec_lane_mask(d->lanes));
                 if (status != EC_OK) return status;
                 for (size_t f = 0; f < flows; f++)
-                    for (size_t lane = 0; lane < EC_LANES; lane++) {
-                        const int32_t predicted = predictions[f][lane];
-                        const uint8_t sample = (uint8_t)(predicted + symbols[f][lane]);
-                        const int32_t error = sample - predicted;
-                        h[f].samples[at + lane] = sample;
-                        h[f].errors[at + lane] = (uint8_t)(error < 0 ? -error : error);
-                    }
+                    kernels->context_learn(&h[f], at, predictions[f], symbols[f]);
             }
         }
     return ec_flows_close(flow, flows, d);
+}
+
+/* Two weights of 16 bits in one number; taps beyond the last weigh nothing. */
+static void pair_up(const int16_t *weights, uint32_t taps, uint32_t *pairs) {
+    for (uint32_t t = 0; t < taps; t += 2) {
+        const int16_t second = t + 1 < taps ? weights[t + 1] : 0;
+        pairs[t / 2] = (uint32_t)(uint16_t)weights[t] | (uint32_t)(uint16_t)second << 16;
+    }
 }
 
 static int bounded(const int32_t *values) {
@@ -231,12 +164,15 @@ int ec_context_create(const ec_tables *tables, uint32_t states, const int16_t *w
     if (model == NULL) return EC_ERR_MEMORY;
     model->tables = tables;
     model->states = states;
-    memcpy(model->weights, weights, sizeof model->weights);
-    memcpy(model->energy, energy, sizeof model->energy);
     memcpy(model->base, base, sizeof model->base);
     for (size_t c = 0; c < COLOURS; c++) {
-        for (size_t place = 0; place < EC_CONTEXT_PLACES; place++)
-            model->bias[c][place] = bias[c * EC_CONTEXT_PLACES + place] + (1 << (SHIFT - 1));
+        model->pairs[c] = (tap_counts[c] + 1) / 2;
+        for (size_t place = 0; place < EC_CONTEXT_PLACES; place++) {
+            const size_t first = (c * EC_CONTEXT_PLACES + place) * EC_CONTEXT_TAPS;
+            pair_up(weights + first, tap_counts[c], model->weights[c][place]);
+            pair_up(energy + first, tap_counts[c], model->energy[c][place]);
+            model->bias[c][place] = bias[c * EC_CONTEXT_PLACES + place] + (1 << (EC_CONTEXT_SHIFT - 1));
+        }
         for (size_t s = 0; s + 1 < states; s++) model->thresholds[c][s] = thresholds[c * (states - 1) + s];
     }
     *out = model;
@@ -255,7 +191,7 @@ int ec_encode_context(ec_encoder *encoders, size_t groups, const ec_context *mod
     for (size_t g = 0; g < groups; g++) {
         ec_encoder *e = encoders + g;
         if (ec_encode_bound(e->lanes, samples) > e->position) return EC_ERR_CAPACITY;
-        const history_t h = open_history(height, width, 0, scratch);
+        const ec_history h = open_history(height, width, 0, scratch);
         fill(model->tables->kernels, &h, e->lanes, images);
         analyse(model, &h);
         const int status = encode(e, 1, model, &h);
@@ -274,7 +210,7 @@ int ec_decode_context(ec_decoder *decoders, size_t groups, const ec_context *mod
     for (size_t g = 0, flows; g < groups; g += flows) {
         ec_decoder *d = decoders + g;
         flows = ec_flows_from(kernels, d, groups - g);
-        history_t h[EC_FLOWS];
+        ec_history h[EC_FLOWS];
         for (size_t f = 0; f < flows; f++) h[f] = open_history(height, width, f, scratch);
         const int status = decode(d, flows, model, h);
         if (status != EC_OK) return status;

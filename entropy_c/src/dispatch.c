@@ -44,7 +44,7 @@ static size_t usable_here(const ec_kernels **sets) {
     const int has_avx2 = HAS("avx2") && HAS("popcnt");
     const int is_fast = has_avx2 && gather_is_fast();
     if (is_fast && HAS("avx512f") && HAS("avx512bw") && HAS("avx512vl") && HAS("avx512dq") &&
-        HAS("avx512vbmi2"))
+        HAS("avx512vbmi2") && HAS("avx512vnni"))
         sets[count++] = &ec_kernels_avx512;
     if (has_avx2) {
         sets[count++] = is_fast ? &ec_kernels_gather : &ec_kernels_avx2;

@@ -75,6 +75,8 @@ typedef struct ec_flow {
 } ec_flow;
 
 struct ec_kernels;
+struct ec_causal_work;
+struct ec_history;
 /* How many of the next groups to code side by side: as many full ones as the kernels want, or one. */
 size_t ec_flows_from(const struct ec_kernels *kernels, const ec_decoder *decoders, size_t groups);
 size_t ec_flows_to(const struct ec_kernels *kernels, const ec_encoder *encoders, size_t groups);
@@ -134,6 +136,26 @@ typedef struct ec_kernels {
                          uint32_t *x, uint8_t **out);
     int (*pixels_decode)(const ec_pixels *model, const ec_reach *reach, size_t flows, ec_flow *flow,
                          size_t pitch, size_t steps, uint32_t mask);
+
+    /* Causal networks (causal.h): how weights are stored, [outputs / dot_rows][quads][dot_rows][dot_unit];
+     * dot_unit 1: four bytes, 2: two pairs of 16 bits, of the even and of the odd bytes. */
+    uint32_t dot_rows, dot_unit;
+    /* Intervals of a row of pixels; pushing `count` steps of them; decoding a row. */
+    void (*causal_row)(const ec_causal *model, const struct ec_causal_work *work, uint32_t row);
+    void (*causal_push)(const ec_causal *model, const uint32_t *intervals, size_t count, uint32_t mask,
+                        uint32_t *x, uint8_t **out);
+    int (*causal_pop_row)(const ec_causal *model, const struct ec_causal_work *work, uint32_t row,
+                          ec_flow *flow, uint32_t mask);
+
+    /* Contexts (context.h), at the pixel or the sample `at` bytes into the history: symbols, states and
+     * errors of all colours; predictions and tables of one colour's next sample; that sample and its error.
+     */
+    void (*context_analyse)(const ec_context *model, const struct ec_history *history, uint32_t place,
+                            size_t at);
+    void (*context_look)(const ec_context *model, const struct ec_history *history, uint32_t colour,
+                         uint32_t place, size_t at, uint32_t *predictions, uint32_t *ids);
+    void (*context_learn)(const struct ec_history *history, size_t at, const uint32_t *predictions,
+                          const uint16_t *symbols);
 } ec_kernels;
 
 extern const ec_kernels ec_kernels_scalar;

@@ -4,9 +4,9 @@
 /* Every function of this file, and no other, may use these instructions. */
 #if defined(__clang__)
 #pragma clang attribute push(                                                                                \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,popcnt"))), apply_to = function)
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx512vnni,popcnt"))), apply_to = function)
 #else
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,popcnt")
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,avx512vnni,popcnt")
 #endif
 
 #include "kernels.h"
@@ -14,6 +14,9 @@
 #include "strips_avx2.h"
 
 #include "kernels.inc"
+
+#include "causal.inc"
+#include "context.inc"
 
 const ec_kernels ec_kernels_avx512 = EC_KERNEL_SET("avx512", 1, FLOWS);
 

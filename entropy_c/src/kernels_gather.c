@@ -16,6 +16,9 @@
 
 #include "kernels.inc"
 
+#include "causal.inc"
+#include "context.inc"
+
 const ec_kernels ec_kernels_gather = EC_KERNEL_SET("avx2-gather", 0, FLOWS);
 
 #if defined(__clang__)

@@ -8,6 +8,9 @@
 
 #include "kernels.inc"
 
+#include "causal.inc"
+#include "context.inc"
+
 const ec_kernels ec_kernels_neon = EC_KERNEL_SET("neon", 0, FLOWS);
 
 #else

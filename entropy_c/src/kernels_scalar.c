@@ -5,4 +5,7 @@
 
 #include "kernels.inc"
 
+#include "causal.inc"
+#include "context.inc"
+
 const ec_kernels ec_kernels_scalar = EC_KERNEL_SET("scalar", 0, FLOWS);

@@ -15,6 +15,9 @@
 
 #include "kernels.inc"
 
+#include "causal.inc"
+#include "context.inc"
+
 const ec_kernels ec_kernels_sse4 = EC_KERNEL_SET("sse4", 0, FLOWS);
 
 #if defined(__clang__)

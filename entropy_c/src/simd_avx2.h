@@ -28,6 +28,7 @@ static inline vec vec_add(vec a, vec b) { return _mm256_add_epi32(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm256_sub_epi32(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm256_mullo_epi32(a, b); }
 static inline vec vec_mul_small(vec a, vec b) { return _mm256_madd_epi16(a, b); }
+static inline vec vec_pair_dot(vec a, vec b) { return _mm256_madd_epi16(a, b); }
 static inline vec vec_and(vec a, vec b) { return _mm256_and_si256(a, b); }
 static inline vec vec_or(vec a, vec b) { return _mm256_or_si256(a, b); }
 static inline vec vec_xor(vec a, vec b) { return _mm256_xor_si256(a, b); }

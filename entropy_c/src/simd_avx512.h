@@ -26,6 +26,16 @@ static inline vec vec_add(vec a, vec b) { return _mm512_add_epi32(a, b); }
 static inline vec vec_sub(vec a, vec b) { return _mm512_sub_epi32(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm512_mullo_epi32(a, b); }
 static inline vec vec_mul_small(vec a, vec b) { return _mm512_madd_epi16(a, b); }
+static inline vec vec_pair_dot(vec a, vec b) { return _mm512_madd_epi16(a, b); }
+
+/* Four products of unsigned and signed bytes at once. */
+#define DOT_UNIT 1
+#define DOT_ROWS 8
+typedef vec quad_t;
+static inline quad_t quad_load(const uint32_t *p) { return vec_load(p); }
+static inline vec vec_dot(vec sum, quad_t quad, const uint32_t *weights) {
+    return _mm512_dpbusd_epi32(sum, quad, _mm512_set1_epi32((int)*weights));
+}
 static inline vec vec_and(vec a, vec b) { return _mm512_and_si512(a, b); }
 static inline vec vec_or(vec a, vec b) { return _mm512_or_si512(a, b); }
 static inline vec vec_xor(vec a, vec b) { return _mm512_xor_si512(a, b); }

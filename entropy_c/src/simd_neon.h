@@ -34,6 +34,12 @@ static inline vec vec_add(vec a, vec b) { return PAIRS(vaddq_u32); }
 static inline vec vec_sub(vec a, vec b) { return PAIRS(vsubq_u32); }
 static inline vec vec_mul(vec a, vec b) { return PAIRS(vmulq_u32); }
 static inline vec vec_mul_small(vec a, vec b) { return vec_mul(a, b); }
+static inline uint32x4_t pair_dot4(uint32x4_t a, uint32x4_t b) {
+    const int16x8_t x = vreinterpretq_s16_u32(a), y = vreinterpretq_s16_u32(b);
+    const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y));
+    return vreinterpretq_u32_s32(vpaddq_s32(low, vmull_high_s16(x, y)));
+}
+static inline vec vec_pair_dot(vec a, vec b) { return PAIRS(pair_dot4); }
 static inline vec vec_and(vec a, vec b) { return PAIRS(vandq_u32); }
 static inline vec vec_or(vec a, vec b) { return PAIRS(vorrq_u32); }
 static inline vec vec_xor(vec a, vec b) { return PAIRS(veorq_u32); }

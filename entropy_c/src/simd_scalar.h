@@ -31,6 +31,11 @@ static inline vec vec_add(vec a, vec b) { EACH(a.lane[i] + b.lane[i]); }
 static inline vec vec_sub(vec a, vec b) { EACH(a.lane[i] - b.lane[i]); }
 static inline vec vec_mul(vec a, vec b) { EACH(a.lane[i] * b.lane[i]); }
 static inline vec vec_mul_small(vec a, vec b) { return vec_mul(a, b); }
+static inline uint32_t pair_dot(uint32_t a, uint32_t b) {
+    const int32_t low = (int16_t)(uint16_t)a * (int16_t)(uint16_t)b;
+    return (uint32_t)low + (uint32_t)((int16_t)(uint16_t)(a >> 16) * (int16_t)(uint16_t)(b >> 16));
+}
+static inline vec vec_pair_dot(vec a, vec b) { EACH(pair_dot(a.lane[i], b.lane[i])); }
 static inline vec vec_and(vec a, vec b) { EACH(a.lane[i] & b.lane[i]); }
 static inline vec vec_or(vec a, vec b) { EACH(a.lane[i] | b.lane[i]); }
 static inline vec vec_xor(vec a, vec b) { EACH(a.lane[i] ^ b.lane[i]); }

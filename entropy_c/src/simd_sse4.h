@@ -38,6 +38,7 @@ static inline vec vec_add(vec a, vec b) { return PAIRS(_mm_add_epi32); }
 static inline vec vec_sub(vec a, vec b) { return PAIRS(_mm_sub_epi32); }
 static inline vec vec_mul(vec a, vec b) { return PAIRS(_mm_mullo_epi32); }
 static inline vec vec_mul_small(vec a, vec b) { return PAIRS(_mm_madd_epi16); }
+static inline vec vec_pair_dot(vec a, vec b) { return PAIRS(_mm_madd_epi16); }
 static inline vec vec_and(vec a, vec b) { return PAIRS(_mm_and_si128); }
 static inline vec vec_or(vec a, vec b) { return PAIRS(_mm_or_si128); }
 static inline vec vec_xor(vec a, vec b) { return PAIRS(_mm_xor_si128); }

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
+from fsar_lab.codec.causal_net import CausalNetTables
 from fsar_lab.codec.context import ContextTables
 from fsar_lab.codec.convolution_prior import ConvolutionPrior
 from fsar_lab.codec.fields import Tensors, damaged
@@ -24,6 +25,7 @@ PIXELS: tuple[type[PixelPart], ...] = (
     MeanOffsetTables,
     MixtureTables,
     ContextTables,
+    CausalNetTables,
     Planes,
 )
 P = TypeVar("P", bound=Part)

@@ -291,6 +291,22 @@ class ContextConfig:
 
 
 @dataclass
+class CausalNetConfig:
+    """Mixtures of logistics that a small network gives from the pixels before."""
+
+    _target_: str = "fsar_lab.models.coders.causal_net.CausalNet"
+    radius: int = 3  # of the window: 2 r (r + 1) pixels
+    width: int = 32  # channels of the residual stream
+    blocks: int = 2
+    inner: int = 32  # channels inside a block
+    spatial: bool = True  # blocks see five places, not one
+    hidden: int = 16  # units of each colour's head
+    mixtures: int = 3  # logistics of each distribution
+    round_from: float = 0.6  # share of the training from which weights and activations are rounded to 8 bits
+    weights: str | None = None  # of fsar_lab/zoo/causal_net, to start from
+
+
+@dataclass
 class FSARPixelsConfig:
     """Finite-state autoregressive pixels, METHOD 8.H."""
 

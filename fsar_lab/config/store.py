@@ -36,6 +36,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "logistic_linear_ar": schema.LogisticLinearARConfig,
         "logistic_mixture": schema.LogisticMixtureConfig,
         "context": schema.ContextConfig,
+        "causal_net": schema.CausalNetConfig,
         "fsar_pixels": schema.FSARPixelsConfig,
         "maskconv_pixels": schema.ConvolutionPixelsConfig,
     },

@@ -15,7 +15,12 @@ from fsar_lab.data import places
 from fsar_lab.errors import ConfigError, DataError
 
 # Coders that need no networks and take none.
-PIXELS_ALONE = (schema.ContextConfig, schema.FSARPixelsConfig, schema.ConvolutionPixelsConfig)
+PIXELS_ALONE = (
+    schema.ContextConfig,
+    schema.CausalNetConfig,
+    schema.FSARPixelsConfig,
+    schema.ConvolutionPixelsConfig,
+)
 # Quantizers that know what their symbols cost.
 OWN_DENSITY = schema.EntropyBottleneckConfig | schema.GaussianLatentsConfig | schema.McQuicConfig
 MAX_LEVEL_CODES = 256  # of the finest level at a position of the coarsest: groups of the entropy coder

@@ -92,6 +92,11 @@ def one_of(*names: str) -> Rule:
     return check
 
 
+def fours_up_to(most: int) -> Rule:
+    """A multiple of 4, from 4 to `most`."""
+    return lambda value: None if 4 <= value <= most and value % 4 == 0 else f"is not 4, 8, ..., {most}"
+
+
 def one_of_numbers(*numbers: int) -> Rule:
     """The value must be one of `numbers`."""
     return lambda value: None if value in numbers else f"must be one of {', '.join(map(str, numbers))}"
@@ -179,6 +184,16 @@ RULES: dict[type, dict[str, Rule]] = {
     schema.LogisticLinearARConfig: {**_SCALES, "fit_images": at_least(0)},
     schema.LogisticMixtureConfig: {**_SCALES, "weight_range": between(0.1, 16)},
     schema.ContextConfig: {"states": between(2, 64), "fit_images": at_least(1)},
+    schema.CausalNetConfig: {
+        "radius": between(1, 7),
+        "width": fours_up_to(256),
+        "blocks": between(0, 8),
+        "inner": fours_up_to(256),
+        "hidden": fours_up_to(64),
+        "mixtures": between(1, 6),
+        "round_from": between(0, 1),
+        "weights": optional(filled),
+    },
     schema.FSARPixelsConfig: {**_FSAR, "dim": at_least(1)},
     schema.ConvolutionPixelsConfig: {"kernel": odd_up_to(15), "dim": at_least(1)},
     schema.ConvolutionConfig: {"mask": one_of("raster", "checkerboard"), "kernel": odd_up_to(15)},

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from fsar_lab.entropy._groups import LANES
 from fsar_lab.entropy.build import Merged, counts_from_weights, merge_contexts
+from fsar_lab.entropy.causal import CausalModel, CausalShape
 from fsar_lab.entropy.context import ContextModel
 from fsar_lab.entropy.convolution import ConvolutionModel
 from fsar_lab.entropy.decoder import Decoder
@@ -45,6 +46,8 @@ from fsar_lab.entropy.wave import WaveDecoder, WaveEncoder
 __all__ = [
     "LANES",
     "TANS",
+    "CausalModel",
+    "CausalShape",
     "ContextModel",
     "ConvolutionModel",
     "Decoder",

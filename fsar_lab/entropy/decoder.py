@@ -12,6 +12,7 @@ from fsar_lab.entropy._arrays import BYTES, Array, pointer, require, require_ind
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.causal import CausalModel
 from fsar_lab.entropy.context import ContextModel
 from fsar_lab.entropy.convolution import ConvolutionModel
 from fsar_lab.entropy.fsar import FSARModel
@@ -21,6 +22,7 @@ from fsar_lab.errors import DamagedStreamError
 
 _DECODERS = ffi.typeof("ec_decoder[]")
 _U16 = ffi.typeof("uint16_t *")
+_U32 = ffi.typeof("uint32_t *")
 _U64 = ffi.typeof("uint64_t *")
 
 
@@ -205,6 +207,21 @@ class Decoder:
             return int(lib.ec_decode_context(decoders, groups, model._c, height, width, out, scratch))
 
         self._pop(decode, "pop_context")
+        return images
+
+    def pop_causal(self, model: CausalModel, shape: Sequence[int]) -> Array:
+        """Decodes what `Encoder.push_causal` coded: uint8 [N, H, W, 3] of `shape` [N, H, W]."""
+        number, height, width = map(int, shape)
+        if number != self.num_images or height < 0 or width < 0:
+            raise ValueError(f"shape {list(shape)} must be [{self.num_images}, height, width]")
+        images = np.empty((number, height, width, 3), np.uint8)
+        scratch_bytes, view = lib.ec_causal_scratch(model._c, height, width), pointer(images)
+
+        def decode(decoders: Any, groups: int, first: int) -> int:
+            scratch, out = ffi.cast(_U32, take(scratch_bytes)), view + first * height * width * 3
+            return int(lib.ec_decode_causal(decoders, groups, model._c, height, width, out, scratch))
+
+        self._pop(decode, "pop_causal")
         return images
 
     def pop_mixture(self, model: PixelModel, weights: Array, logits: Array, scales: Array) -> Array:

@@ -12,6 +12,7 @@ from fsar_lab.entropy._arrays import Array, pointer, require, require_index, req
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES, groups_of, in_shares
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.causal import CausalModel
 from fsar_lab.entropy.context import ContextModel
 from fsar_lab.entropy.convolution import ConvolutionModel
 from fsar_lab.entropy.fsar import FSARModel
@@ -20,6 +21,7 @@ from fsar_lab.entropy.tables import Tables
 
 _ENCODERS = ffi.typeof("ec_encoder[]")
 _U16 = ffi.typeof("uint16_t *")
+_U32 = ffi.typeof("uint32_t *")
 _U64 = ffi.typeof("uint64_t *")
 _SIZES = ffi.typeof("uint64_t[]")
 _STATES = np.dtype(
@@ -165,6 +167,24 @@ class Encoder:
             return int(lib.ec_encode_context(encoders, groups, model._c, here, height, width, scratch))
 
         self._push(encode, positions, "push_context")
+
+    def push_causal(self, model: CausalModel, images: Array) -> None:
+        """Codes pixels from pixels with a network.
+
+        Args:
+            model: the network.
+            images: uint8 [N, H, W, 3].
+        """
+        images = require("images", images, np.uint8, (self.num_images, None, None, 3))
+        _, height, width, colours = images.shape
+        positions, view = height * width * colours, pointer(images)
+        scratch_bytes = lib.ec_causal_scratch(model._c, height, width)
+
+        def encode(encoders: Any, groups: int, first: int) -> int:
+            here, scratch = view + first * positions, ffi.cast(_U32, take(scratch_bytes))
+            return int(lib.ec_encode_causal(encoders, groups, model._c, here, height, width, scratch))
+
+        self._push(encode, positions, "push_causal")
 
     def push_mixture(
         self, model: PixelModel, weights: Array, images: Array, logits: Array, scales: Array

@@ -11,11 +11,15 @@ from fsar_lab.codec.parts import PixelPart
 from fsar_lab.codec.planes import Planes
 from fsar_lab.entropy import counts_from_weights
 from fsar_lab.errors import ExportError
+from fsar_lab.exporting.causal import causal_tables
+from fsar_lab.models.coders.causal_net import CausalNet
 from fsar_lab.models.coders.context import FLOOR, Context
 from fsar_lab.models.coders.pixel_priors import PixelPrior
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.tables.convolution import convolution_prior
 from fsar_lab.tables.prior_tables import fsar_tables
+
+CALIBRATION_IMAGES = 256  # for the ranges of a causal network that was never rounded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,6 +37,8 @@ def pixels_alone(coder: nn.Module, images: Tensor) -> PixelPart:
     """
     if isinstance(coder, Context):
         return context_tables(coder)
+    if isinstance(coder, CausalNet):
+        return causal_tables(coder, images[:CALIBRATION_IMAGES])
     if not isinstance(coder, PixelPrior):
         raise ExportError(f"{type(coder).__name__} cannot code pixels without networks")
     codebooks = coder.codebooks.detach()

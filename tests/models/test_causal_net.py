@@ -6,26 +6,43 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 import fsar_lab
-from fsar_lab.models.coders.causal_net import CausalNet, CausalNetShape, load, mixture_bits, save
+from fsar_lab.config.schema import CausalNetConfig
+from fsar_lab.errors import ConfigError
+from fsar_lab.models.coders.causal_net import CausalNet, mixture_bits
 
-SHAPES = [
-    CausalNetShape(r=2, width=8, blocks=1, inner=8, hidden=4, mixtures=2),
-    CausalNetShape(r=3, width=8, blocks=2, inner=4, spatial=True, hidden=4, mixtures=3),
+CONFIGS = [
+    CausalNetConfig(radius=2, width=8, blocks=1, inner=8, spatial=False, hidden=4, mixtures=2),
+    CausalNetConfig(radius=3, width=8, blocks=2, inner=4, spatial=True, hidden=4, mixtures=3),
 ]
 ZOO = Path(fsar_lab.__file__).parent / "zoo" / "causal_net"
+SIZES = {
+    "cifar10_s": CausalNetConfig(
+        radius=2, width=24, blocks=1, inner=24, spatial=False, hidden=8, mixtures=2, weights="cifar10_s"
+    ),
+    "cifar10_m": CausalNetConfig(weights="cifar10_m"),
+    "cifar10_m_1x1": CausalNetConfig(width=48, inner=48, spatial=False, weights="cifar10_m_1x1"),
+    "cifar10_l": CausalNetConfig(width=96, blocks=6, inner=48, hidden=24, mixtures=5, weights="cifar10_l"),
+    "photos_m": CausalNetConfig(weights="photos_m"),
+}
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rounded", [False, True])
+@pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("place", [(0, 0, 0), (1, 4, 5), (2, 8, 8), (2, 3, 0), (0, 5, 8)])
-def test_a_sample_changes_nothing_before_it(shape: CausalNetShape, place: tuple[int, int, int]) -> None:
+def test_a_sample_changes_nothing_before_it(
+    config: CausalNetConfig, place: tuple[int, int, int], rounded: bool
+) -> None:
     torch.manual_seed(0)
-    net = CausalNet(shape)
+    net = CausalNet(config)
     image = torch.randint(0, 256, (1, 3, 9, 9), dtype=torch.uint8)
+    if rounded:
+        net.start_rounding(image)
     other = image.clone()
     other[(0, *place)] ^= 255
-    changed = (net(image) != net(other))[0].nonzero().tolist()
+    changed = (net.nats(None, image) != net.nats(None, other))[0].nonzero().tolist()
     colour, row, column = place
     assert [colour, row, column] in changed
     assert all((y, x, c) >= (row, column, colour) for c, y, x in changed)
@@ -42,20 +59,48 @@ def test_mixtures_sum_to_one() -> None:
     assert abs(float(total) - 1) < 1e-9
 
 
-def test_saved_networks_come_back(tmp_path: Path) -> None:
-    net = CausalNet(SHAPES[1]).eval()
-    save(net, tmp_path / "net.safetensors", {"images": 3})
-    again, facts = load(tmp_path / "net.safetensors")
-    image = torch.randint(0, 256, (2, 3, 6, 7), dtype=torch.uint8)
-    assert facts == {"images": 3} and again.shape == net.shape
-    assert torch.equal(again(image), net(image))
+def test_rounding_begins_when_it_is_time() -> None:
+    torch.manual_seed(0)
+    net = CausalNet(CONFIGS[1])
+    image = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    net.on_step(59, 100)
+    before = net.nats(None, image)
+    assert not net.rounding.active and torch.equal(before, net.nats(None, image))
+    net.on_step(60, 100)
+    assert torch.equal(before, net.nats(None, image))  # this pass measures
+    assert net.rounding.active and not torch.equal(before, net.nats(None, image))
+    exponents = net.rounding.exponents("stream_0").clone()
+    net.on_step(61, 100)
+    net.nats(None, 255 - image)
+    assert torch.equal(exponents, net.rounding.exponents("stream_0"))  # once and for all
+    other = CausalNet(CONFIGS[1])
+    other.load_state_dict(net.state_dict())
+    assert torch.equal(net.nats(None, image), other.nats(None, image))
+
+
+def test_every_weight_learns_while_rounded() -> None:
+    torch.manual_seed(0)
+    net = CausalNet(CONFIGS[1])
+    image = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    net.start_rounding(image)
+    net.nats(None, image).sum().backward()
+    for name, weight in net.named_parameters():
+        assert weight.grad is not None and weight.grad.abs().sum() > 0, name
 
 
 @pytest.mark.parametrize("path", sorted(ZOO.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_the_zoo_predicts_smooth_images(path: Path) -> None:
-    net, facts = load(path)
-    assert facts["macs_per_pixel"] == net.shape.macs
+    net = CausalNet(SIZES[path.stem])
+    with safe_open(path, "pt") as file:
+        assert f'"macs_per_pixel": {net.macs}' in file.metadata()["facts"]
     ramp = (torch.arange(32).view(1, 32) * 3 + torch.arange(32).view(32, 1) * 4).to(torch.uint8)
     image = ramp.expand(1, 3, 32, 32).contiguous()
     with torch.no_grad():
-        assert float(net(image).mean()) < 2.5  # noise costs 8
+        assert float(net.nats(None, image).mean()) < 2.5 * 0.693  # noise costs 8 bits
+
+
+def test_weights_of_the_zoo_must_fit() -> None:
+    with pytest.raises(ConfigError, match="other sizes"):
+        CausalNet(CausalNetConfig(weights="cifar10_s"))
+    with pytest.raises(ConfigError, match="cifar10_m, cifar10_m_1x1"):
+        CausalNet(CausalNetConfig(weights="nothing"))

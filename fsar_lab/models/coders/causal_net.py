@@ -1,59 +1,38 @@
-"""A small masked network that predicts every sub-pixel from the pixels before it: the float model.
+"""A small masked network that predicts every sub-pixel from the pixels before it.
 
 A masked convolution over the three colours (PixelCNN, van den Oord et al. 2016, type A), residual blocks, and
 for every colour a small head that also sees how far the colours before it were off; each gives a mixture of
 discretised logistics (PixelCNN++, Salimans et al. 2017). A linear prediction from the same window bypasses
 the network and carries the means; it starts as 0.75 left + 0.75 up - 0.5 up-left, which makes training quick.
-Nothing here is integer or exported yet (docs/FRONTIER.md).
+
+Coded: by the integers that `exporting.causal` makes of it, entropy_c.h, "Causal networks".
 """
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fsar_lab.config.schema import CausalNetConfig
+from fsar_lab.errors import ConfigError
+from fsar_lab.models.rounding import Rounding, half_up, through
+from fsar_lab.zoo import causal_weights_path
+
 COLOURS = 3
 FLOOR = 2.0**-16  # of every probability, as a table of 16 bits has it
-
-
-@dataclass(frozen=True)
-class CausalNetShape:
-    """Sizes of a `CausalNet`.
-
-    Attributes:
-        r: radius of the window; it holds the 2 r (r + 1) pixels before the current one.
-        width: channels of the residual stream.
-        blocks: residual blocks.
-        inner: channels inside a block.
-        spatial: blocks begin with a masked 3x3 convolution (type B) instead of a 1x1 one.
-        hidden: units of each colour's head.
-        mixtures: logistics of each mixture.
-    """
-
-    r: int = 3
-    width: int = 48
-    blocks: int = 2
-    inner: int = 48
-    spatial: bool = False
-    hidden: int = 16
-    mixtures: int = 3
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds for one pixel (all colours) when every feature is computed once."""
-        window = 2 * self.r * (self.r + 1) * COLOURS * (self.width + COLOURS)
-        block = self.width * self.inner * ((5 if self.spatial else 1) + 1)
-        heads = COLOURS * self.hidden * (self.width + COLOURS * self.mixtures + 2)
-        return window + self.blocks * block + heads
+GREY = 128.0  # of what lies outside the image
+PIXEL = 64.0  # grey levels that the network takes for 1
+STREAM_BITS = 8  # fraction of the residual stream in integers: no activation is finer
+LINEAR_BITS = 14  # fraction of the linear prediction's weights
+STEPS = 16  # of a mean within a grey level
+NEAR = 16.0  # grey levels of a residual that a head takes for 1
+LOGIT_BITS, OFFSET_BITS, SCALE_BITS = 6, 7, 4  # fraction of a head's outputs in integers
+OFFSET_LEVELS = 8.0  # grey levels that a head's offset of 1 moves a mean
+LOG_SCALE_MIN = -2.5  # natural log of the narrowest logistic, grey levels
 
 
 class MaskedConv(nn.Conv2d):
@@ -70,79 +49,198 @@ class MaskedConv(nn.Conv2d):
         with torch.no_grad():
             self.weight.mul_(math.sqrt(mask.numel() / float(mask.sum())))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, inputs, H, W] -> [N, outputs, H, W]; zeros outside."""
-        return functional.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+    @property
+    def masked(self) -> Tensor:
+        """Weights, 0 where nothing is seen."""
+        return self.weight * self.mask
 
 
 class Block(nn.Module):
-    """h + b(relu(a(relu(h))))."""
+    """Matrices of h + b(relu(a(relu(h))))."""
 
-    def __init__(self, shape: CausalNetShape) -> None:
+    def __init__(self, config: CausalNetConfig) -> None:
         super().__init__()
-        a = MaskedConv(shape.width, shape.inner, 1, "B") if shape.spatial else None
-        self.a = a or nn.Conv2d(shape.width, shape.inner, 1)
-        self.b = nn.Conv2d(shape.inner, shape.width, 1)
+        a = MaskedConv(config.width, config.inner, 1, "B") if config.spatial else None
+        self.a = a or nn.Conv2d(config.width, config.inner, 1)
+        self.b = nn.Conv2d(config.inner, config.width, 1)
         with torch.no_grad():
             self.b.weight.mul_(0.5)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """[N, width, H, W] -> the same."""
-        out: Tensor = h + self.b(functional.relu(self.a(functional.relu(h))))
-        return out
-
 
 class CausalNet(nn.Module):
-    """See the module. `forward` gives the cost of every sub-pixel."""
+    """See the module.
 
-    def __init__(self, shape: CausalNetShape) -> None:
+    Trained in floats until `round_from` of the training, then with every weight and activation rounded to the
+    8 bits that are coded with.
+
+    Args:
+        config: sizes, and weights of the zoo to start from.
+    """
+
+    out_channels = 0  # nothing is wanted of a synthesis network
+
+    def __init__(self, config: CausalNetConfig) -> None:
         super().__init__()
-        self.shape = shape
-        k, hidden = shape.mixtures, shape.hidden
-        self.first = MaskedConv(COLOURS + 1, shape.width, shape.r, "A")  # a plane of ones shows the border
-        self.body = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
-        self.neck = nn.Conv2d(shape.width, COLOURS * hidden, 1)
+        self.config = config
+        k, hidden = config.mixtures, config.hidden
+        self.first = MaskedConv(
+            COLOURS + 1, config.width, config.radius, "A"
+        )  # a plane of ones shows the border
+        self.body = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.neck = nn.Conv2d(config.width, COLOURS * hidden, 1)
         self.colour = nn.Parameter(torch.randn(COLOURS, hidden, 2) * 0.3)  # of the residuals before
         self.heads = nn.Parameter(torch.randn(COLOURS, 3 * k, hidden) * (0.3 / math.sqrt(hidden)))
         bias = torch.zeros(COLOURS, 3, k)
         bias[:, 2] = torch.linspace(0.5, 2.5, k)  # log scale in grey levels
         self.bias = nn.Parameter(bias.view(COLOURS, -1))
-        self.skip = MaskedConv(COLOURS, COLOURS, shape.r, "A", bias=False)  # linear prediction
+        self.skip = MaskedConv(COLOURS, COLOURS, config.radius, "A", bias=False)  # linear prediction
         self.couple = nn.Parameter(torch.tensor([[0.0, 0.0], [0.8, 0.0], [0.2, 0.7]]))  # of the residuals
+        r = config.radius
         with torch.no_grad():
             self.skip.weight.zero_()
             for c in range(COLOURS):
-                self.skip.weight[c, c, shape.r, shape.r - 1] = 0.75
-                self.skip.weight[c, c, shape.r - 1, shape.r] = 0.75
-                self.skip.weight[c, c, shape.r - 1, shape.r - 1] = -0.5
+                self.skip.weight[c, c, r, r - 1] = 0.75
+                self.skip.weight[c, c, r - 1, r] = 0.75
+                self.skip.weight[c, c, r - 1, r - 1] = -0.5
+        numbers = range(config.blocks)
+        self.rounding = Rounding(
+            activations={
+                **{f"stream_{b}": config.width for b in numbers},
+                **{f"inner_{b}": config.inner for b in numbers},
+                "stream_out": config.width,
+                **{f"own_{c}": hidden for c in range(COLOURS)},
+            },
+            matrices={
+                "first_matrix": config.width,
+                **{f"inner_matrix_{b}": config.inner for b in numbers},
+                **{f"outer_matrix_{b}": config.width for b in numbers},
+                "neck_matrix": COLOURS * hidden,
+                **{f"head_matrix_{c}": 3 * k for c in range(COLOURS)},
+            },
+            finest=STREAM_BITS,
+            words=["first_matrix"],
+        )
+        if config.weights is not None:
+            self._load(config.weights)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """uint8 [N, 3, H, W] -> bits, float [N, 3, H, W]."""
-        value = x.float()
-        centred = value - 127.5
-        inputs = torch.cat([centred / 64, torch.ones_like(centred[:, :1])], 1)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda):
-            h = self.first(inputs)
-            for block in self.body:
-                h = block(h)
-            features = self.neck(functional.relu(h))
-        n, _, height, width = features.shape
-        hidden = features.float().view(n, COLOURS, self.shape.hidden, height, width)
-        linear = self.skip(centred) + 127.5
-        residual = value - linear  # grey levels
-        seen = (residual / 16).clamp(-8, 8)
-        bits = []
+    def _load(self, name: str) -> None:
+        weights = {**self.rounding.state_dict(prefix="rounding."), **load_file(causal_weights_path(name))}
+        try:
+            self.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ConfigError(f"coder.weights={name}: of other sizes than coder ({error})") from error
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one pixel (all colours) when every feature is computed once."""
+        c = self.config
+        window = 2 * c.radius * (c.radius + 1) * COLOURS * (c.width + COLOURS)
+        block = c.width * c.inner * ((5 if c.spatial else 1) + 1)
+        heads = COLOURS * c.hidden * (c.width + COLOURS * c.mixtures + 2)
+        return window + c.blocks * block + heads
+
+    def on_step(self, step: int, steps: int) -> None:
+        """Begin to round when it is time: the next pass sets the exponents."""
+        if not self.rounding.active and step >= self.config.round_from * steps:
+            self.rounding.measuring = True
+
+    def start_rounding(self, x: Tensor) -> None:
+        """Set all exponents from uint8 images [N, 3, H, W], and round from now on."""
+        self.rounding.measuring = True
+        with torch.no_grad():
+            self._features(x)
+            self._choose()
+
+    def _choose(self) -> None:
+        """Exponents of the matrices, given those of the activations."""
+        rounding = self.rounding
+        rounding.choose("first_matrix", self.first.masked / PIXEL, STREAM_BITS)
+        for b, block in enumerate(self.body):
+            within = rounding.exponents(f"inner_{b}")
+            rounding.choose(f"inner_matrix_{b}", self.inner_weight(b), within, f"stream_{b}")
+            rounding.choose(f"outer_matrix_{b}", block.b.weight, STREAM_BITS, f"inner_{b}")  # type: ignore[union-attr, arg-type]
+        rounding.choose("neck_matrix", self.neck.weight, STREAM_BITS, "stream_out")
+        k = self.config.mixtures
+        least = torch.tensor([LOGIT_BITS] * k + [OFFSET_BITS] * k + [SCALE_BITS] * k)
         for c in range(COLOURS):
-            own, mean = hidden[:, c], linear[:, c]
-            for before in range(c):
-                weight = self.colour[c, :, before].view(1, -1, 1, 1)
-                own = own + weight * seen[:, before : before + 1]
-                mean = mean + self.couple[c, before] * residual[:, before]
-            out = torch.einsum("oh,nhyx->noyx", self.heads[c], functional.relu(own))
-            out = (out + self.bias[c].view(1, -1, 1, 1)).view(n, 3, self.shape.mixtures, height, width)
-            bits.append(mixture_bits(value[:, c : c + 1], mean[:, None], out))
-        return torch.stack(bits, 1)
+            rounding.choose(f"head_matrix_{c}", self.heads[c], least, f"own_{c}")
+        rounding.measuring = False
+        rounding.on.fill_(1)
+        rounding.active = True
+
+    def inner_weight(self, block: int) -> Tensor:
+        """Weights of a block's first matrix, [inner, width, 3, 3] or [inner, width, 1, 1]."""
+        a = self.body[block].a
+        weight: Tensor = a.masked if isinstance(a, MaskedConv) else a.weight  # type: ignore[union-attr, assignment]
+        return weight
+
+    def _stream(self, inputs: Tensor) -> Tensor:
+        """Colours and ones [N, 4, H, W] -> what the necks sees, [N, width, H, W]."""
+        rounding, r = self.rounding, self.config.radius
+        first = rounding.matrix("first_matrix", self.first.masked / PIXEL) * PIXEL
+        h = functional.conv2d(inputs, first, self.first.bias, padding=r)
+        for b, block in enumerate(self.body):
+            a, out = block.a, block.b
+            u = rounding.activation(f"stream_{b}", h)
+            inner = rounding.matrix(f"inner_matrix_{b}", self.inner_weight(b), f"stream_{b}")
+            v = functional.conv2d(u, inner, a.bias, padding=a.padding)  # type: ignore[union-attr, arg-type]
+            v = rounding.activation(f"inner_{b}", v)
+            outer = rounding.matrix(f"outer_matrix_{b}", out.weight, f"inner_{b}")  # type: ignore[union-attr, arg-type]
+            h = h + functional.conv2d(v, outer, out.bias)  # type: ignore[union-attr, arg-type]
+        u = rounding.activation("stream_out", h)
+        neck = rounding.matrix("neck_matrix", self.neck.weight, "stream_out")
+        return functional.conv2d(u, neck, self.neck.bias)
+
+    def _linear(self, centred: Tensor) -> Tensor:
+        """The linear prediction in grey levels, [N, 3, H, W]."""
+        weight = self.skip.masked
+        if not self.rounding.active:
+            return functional.conv2d(centred, weight, padding=self.config.radius) + GREY
+        unit = 2.0**LINEAR_BITS
+        weight = through(weight, half_up(weight * unit) / unit)
+        linear = functional.conv2d(centred, weight, padding=self.config.radius) + GREY
+        return through(linear, half_up(linear * STEPS) / STEPS)
+
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Means [N, 3, H, W] and head outputs [N, 3, 3, K, H, W] of uint8 x [N, 3, H, W]."""
+        value = x.float()
+        centred = value - GREY
+        inputs = torch.cat([centred / PIXEL, torch.ones_like(centred[:, :1])], 1)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda and not self.rounding.active):
+            features = self._stream(inputs)
+        n, _, height, width = features.shape
+        own = features.float().view(n, COLOURS, self.config.hidden, height, width)
+        linear = self._linear(centred)
+        residual = value - linear
+        seen = (residual / NEAR).clamp(-8, 8)
+        means, outs = [], []
+        for c in range(COLOURS):
+            before, mean = own[:, c], linear[:, c]
+            for b in range(c):
+                before = before + self.colour[c, :, b].view(1, -1, 1, 1) * seen[:, b : b + 1]
+                mean = mean + self.couple[c, b] * residual[:, b]
+            head = self.rounding.matrix(f"head_matrix_{c}", self.heads[c], f"own_{c}")
+            out = torch.einsum("oh,nhyx->noyx", head, self.rounding.activation(f"own_{c}", before))
+            out = out + self.bias[c].view(1, -1, 1, 1)
+            means.append(mean)
+            outs.append(out.view(n, 3, self.config.mixtures, height, width))
+        return torch.stack(means, 1), torch.stack(outs, 1)
+
+    def nats(self, theta: Tensor | None, x: Tensor) -> Tensor:
+        """Code length of uint8 x [N, 3, H, W], [N, 3, H, W] in nats; theta is not used."""
+        del theta
+        means, outs = self._features(x)
+        if self.rounding.measuring:
+            self._choose()
+        value = x.float()
+        bits = [mixture_bits(value[:, c : c + 1], means[:, c, None], outs[:, c]) for c in range(COLOURS)]
+        return torch.stack(bits, 1) * math.log(2)
+
+    def fit(self, x: Tensor) -> Tensor:
+        """Nothing to take from training pixels; returns no values for a head."""
+        del x
+        return torch.zeros(0)
 
 
 def mixture_bits(value: Tensor, mean: Tensor, out: Tensor) -> Tensor:
@@ -156,8 +254,8 @@ def mixture_bits(value: Tensor, mean: Tensor, out: Tensor) -> Tensor:
     Returns:
         bits [N, H, W].
     """
-    inverse = torch.exp(-out[:, 2].clamp(-2.5, 5))
-    means = mean + 8 * out[:, 1]
+    inverse = torch.exp(-out[:, 2].clamp(LOG_SCALE_MIN, 5))
+    means = mean + OFFSET_LEVELS * out[:, 1]
     upper, lower = (value + 0.5 - means) * inverse, (value - 0.5 - means) * inverse
     # On the side where both sigmoids are small their difference keeps its digits.
     flip = torch.where(upper + lower > 0, -1.0, 1.0)
@@ -166,20 +264,3 @@ def mixture_bits(value: Tensor, mean: Tensor, out: Tensor) -> Tensor:
     low = torch.where(value == 0, 1 - end, torch.sigmoid(lower * flip))
     probability = (torch.softmax(out[:, 0], 1) * (high - low).abs()).sum(1)
     return -torch.log2(probability * (1 - 256 * FLOOR) + FLOOR)
-
-
-def save(net: CausalNet, path: Path, facts: dict[str, Any]) -> None:
-    """Write shape, weights and plain facts about the training."""
-    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    meta = {"shape": json.dumps(asdict(net.shape)), "facts": json.dumps(facts)}
-    save_file(state, path, metadata=meta)
-
-
-def load(path: Path) -> tuple[CausalNet, dict[str, Any]]:
-    """What `save` wrote."""
-    with safe_open(path, "pt") as file:
-        meta = file.metadata() or {}
-    net = CausalNet(CausalNetShape(**json.loads(meta["shape"])))
-    net.load_state_dict(load_file(path))
-    facts: dict[str, Any] = json.loads(meta["facts"])
-    return net.eval(), facts

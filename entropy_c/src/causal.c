@@ -1,0 +1,340 @@
+/* Pixels whose distributions a small integer network gives from the pixels before them. */
+#include <stdlib.h>
+
+#include "causal.h"
+
+#define COLOURS    EC_CAUSAL_COLOURS
+#define MOST_SHIFT 24
+#define LIMIT      ((int64_t)1 << 30)
+
+static uint32_t padded(uint32_t outputs) {
+    return (outputs + EC_CAUSAL_ROWS - 1) / EC_CAUSAL_ROWS * EC_CAUSAL_ROWS;
+}
+
+static int is_valid(const ec_causal_shape *s) {
+    return s->radius >= 1 && s->radius <= 7 && s->width >= 4 && s->width <= 256 && s->width % 4 == 0 &&
+           s->blocks <= EC_CAUSAL_BLOCKS && s->inner >= 4 && s->inner <= 256 && s->inner % 4 == 0 &&
+           s->spatial <= 1 && s->hidden >= 4 && s->hidden <= 64 && s->hidden % 4 == 0 && s->mixtures >= 1 &&
+           s->mixtures <= EC_CAUSAL_MIXTURES;
+}
+
+/* ---- Making a model ---- */
+
+/* Where the next matrix takes from and puts to. */
+typedef struct maker_t {
+    const int8_t *weights;
+    const int32_t *bias;
+    const uint8_t *shift;
+    uint32_t *to_weights;
+    int32_t *to_bias;
+    uint8_t *to_shift;
+    uint32_t rows, unit;
+    int64_t largest; /* of the results of the matrix made last, in magnitude */
+    int fits;
+} maker_t;
+
+/* The weights of one quad of one output. */
+static void put_quad(const maker_t *maker, ec_matrix *m, uint32_t output, uint32_t quad, const int8_t *w) {
+    const size_t block = output / maker->rows, row = output % maker->rows;
+    uint32_t *to = maker->to_weights + ((block * m->quads + quad) * maker->rows + row) * maker->unit;
+    if (maker->unit == 1) {
+        to[0] = (uint32_t)(uint8_t)w[0] | (uint32_t)(uint8_t)w[1] << 8 | (uint32_t)(uint8_t)w[2] << 16 |
+                (uint32_t)(uint8_t)w[3] << 24;
+        return;
+    }
+    to[0] = (uint32_t)(uint16_t)w[0] | (uint32_t)(uint16_t)w[2] << 16;
+    to[1] = (uint32_t)(uint16_t)w[1] | (uint32_t)(uint16_t)w[3] << 16;
+}
+
+/* The bias and the shift of the next output, whose products add up to at most `most`; the first goes to row
+ * `bias_to`, the second to row `shift_to`. */
+static void take_output(maker_t *maker, uint32_t bias_to, uint32_t shift_to, int64_t most) {
+    const int64_t bias = *maker->bias++;
+    const uint32_t shift = *maker->shift++;
+    const int64_t half = shift > MOST_SHIFT ? LIMIT : ((int64_t)1 << shift) >> 1;
+    most += (bias < 0 ? -bias : bias) + half;
+    if (most >= LIMIT) {
+        maker->fits = 0;
+        return;
+    }
+    maker->to_bias[bias_to] = (int32_t)(bias + half);
+    maker->to_shift[shift_to] = (uint8_t)shift;
+    const int64_t result = (most >> shift) + 1;
+    maker->largest = result > maker->largest ? result : maker->largest;
+}
+
+static void begin_matrix(maker_t *maker, ec_matrix *m, uint32_t outputs, uint32_t quads) {
+    *m = (ec_matrix){padded(outputs), quads, maker->to_weights, maker->to_bias, maker->to_shift};
+    maker->largest = 0;
+}
+
+static void finish_matrix(maker_t *maker, const ec_matrix *m) {
+    maker->to_weights += (size_t)m->outputs * m->quads * maker->unit;
+    maker->to_bias += m->outputs;
+    maker->to_shift += m->outputs;
+}
+
+/* A matrix of `outputs` by 4 * `quads`. */
+static void take_matrix(maker_t *maker, ec_matrix *m, uint32_t outputs, uint32_t quads) {
+    begin_matrix(maker, m, outputs, quads);
+    for (uint32_t o = 0; o < outputs; o++) {
+        int64_t most = 0;
+        for (uint32_t q = 0; q < quads; q++, maker->weights += 4) {
+            put_quad(maker, m, o, q, maker->weights);
+            for (int i = 0; i < 4; i++) most += 255 * abs(maker->weights[i]);
+        }
+        take_output(maker, o, o, most);
+    }
+    finish_matrix(maker, m);
+}
+
+/* The one with weights of 16 bits, which become two of 8 bits: 2^8 high + low. */
+static void take_first(maker_t *maker, ec_matrix *m, uint32_t outputs, uint32_t quads, const int16_t *w) {
+    begin_matrix(maker, m, 2 * outputs, quads);
+    for (uint32_t o = 0; o < outputs; o++) {
+        int64_t most = 0;
+        for (uint32_t q = 0; q < quads; q++, w += 4) {
+            int8_t high[4], low[4];
+            for (int i = 0; i < 4; i++) {
+                const int32_t up = (w[i] + 128) >> 8; /* -128 .. 128 */
+                if (up > 127) maker->fits = 0;
+                high[i] = (int8_t)(up > 127 ? 127 : up);
+                low[i] = (int8_t)(w[i] - 256 * up);
+                most += 255 * (256 * (int64_t)abs(high[i]) + abs(low[i]));
+            }
+            put_quad(maker, m, 2 * o, q, high);
+            put_quad(maker, m, 2 * o + 1, q, low);
+        }
+        take_output(maker, 2 * o + 1, 2 * o, most);
+    }
+    finish_matrix(maker, m);
+}
+
+static int take_tables(ec_causal *m, const ec_causal_parts *parts) {
+    for (size_t i = 0; i < EC_CAUSAL_SCALES; i++) {
+        if (parts->inverse[i] < 1 || parts->inverse[i] > 1 << 18) return 0;
+        m->inverse[i] = parts->inverse[i];
+    }
+    for (size_t i = 0; i < EC_CAUSAL_STEPS; i++) {
+        const uint32_t value = parts->sigmoid[i], next = parts->sigmoid[i + 1];
+        if (next < value || next - value > 32767 || next > 65280) return 0;
+        m->sigmoid[i] = value << 16 | (next - value);
+    }
+    for (size_t i = 0; i < EC_CAUSAL_EXPONENTIALS; i++) {
+        if (parts->exponentials[i] > 32768) return 0;
+        m->exponentials[i] = parts->exponentials[i];
+    }
+    /* A sum of weights in [128 i, 128 i + 128) is divided by its upper end. */
+    for (uint32_t i = 0; i < EC_CAUSAL_RECIPROCALS; i++) m->reciprocal[i] = (1u << 30) / (128 * (i + 1));
+    return parts->exponentials[0] == 32768;
+}
+
+static uint32_t pair_of(const int16_t *w) {
+    return (uint32_t)(uint16_t)w[0] | (uint32_t)(uint16_t)w[1] << 16;
+}
+
+static int shifts_fit(const uint8_t *shift, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (shift[i] > MOST_SHIFT) return 0;
+    return 1;
+}
+
+/* Fills the model, whose arrays are `memory`; returns 0 if something breaks its rules. */
+static int fill(ec_causal *m, const ec_causal_parts *parts, uint32_t *memory, size_t units, size_t outputs) {
+    const ec_causal_shape *s = &m->shape;
+    const uint32_t owns = COLOURS * s->hidden, quads = s->width / 4;
+    int32_t *bias = (int32_t *)memory + units;
+    uint32_t *colour = memory + units + outputs;
+    uint8_t *shift = (uint8_t *)(colour + owns);
+    maker_t maker = {.weights = parts->weights,
+                     .bias = parts->bias,
+                     .shift = parts->shift,
+                     .to_weights = memory,
+                     .to_bias = bias,
+                     .to_shift = shift,
+                     .rows = m->kernels->dot_rows,
+                     .unit = m->kernels->dot_unit,
+                     .fits = 1};
+    take_first(&maker, &m->first, s->width + COLOURS, m->places, parts->first);
+    int64_t stream = maker.largest;
+    for (uint32_t b = 0; b < s->blocks; b++) {
+        take_matrix(&maker, &m->blocks[b].inner, s->inner, m->taps * quads);
+        take_matrix(&maker, &m->blocks[b].outer, s->width, s->inner / 4);
+        stream += maker.largest;
+    }
+    take_matrix(&maker, &m->neck, owns, quads);
+    for (uint32_t c = 0; c < COLOURS; c++) take_matrix(&maker, &m->heads[c], 3 * s->mixtures, s->hidden / 4);
+    uint8_t *stream_shift = shift + outputs, *own_shift = stream_shift + (s->blocks + 1) * (size_t)s->width;
+    memcpy(stream_shift, parts->stream_shift, (s->blocks + 1) * (size_t)s->width);
+    memcpy(own_shift, parts->own_shift, owns);
+    for (uint32_t b = 0; b < s->blocks; b++) m->blocks[b].in_shift = stream_shift + b * (size_t)s->width;
+    m->neck_shift = stream_shift + s->blocks * (size_t)s->width;
+    m->own_shift = own_shift;
+    for (uint32_t i = 0; i < owns; i++) colour[i] = pair_of(parts->colour + 2 * i);
+    m->colour = colour;
+    for (uint32_t c = 0; c < COLOURS; c++) m->couple[c] = pair_of(parts->couple + 2 * c);
+    return maker.fits && stream < LIMIT && take_tables(m, parts) &&
+           shifts_fit(stream_shift, (s->blocks + 1) * (size_t)s->width) && shifts_fit(own_shift, owns);
+}
+
+int ec_causal_create(const ec_causal_shape *shape, const ec_causal_parts *parts, ec_causal **out) {
+    *out = NULL;
+    if (!is_valid(shape)) return EC_ERR_ARGUMENT;
+    const ec_kernels *kernels = ec_choose_kernels();
+    const uint32_t places = 2 * shape->radius * (shape->radius + 1), taps = shape->spatial ? 5 : 1;
+    const size_t first = padded(2 * (shape->width + COLOURS)), inner = padded(shape->inner);
+    const size_t width = padded(shape->width), neck = padded(COLOURS * shape->hidden);
+    const size_t head = padded(3 * shape->mixtures);
+    const size_t outputs = first + shape->blocks * (inner + width) + neck + COLOURS * head;
+    const size_t quads = first * places +
+                         shape->blocks * (inner * taps * (shape->width / 4) + width * (shape->inner / 4)) +
+                         neck * (shape->width / 4) + COLOURS * head * (shape->hidden / 4);
+    const size_t units = quads * kernels->dot_unit, owns = (size_t)COLOURS * shape->hidden;
+    const size_t bytes = sizeof **out + 4 * (units + outputs + owns) + outputs +
+                         (shape->blocks + 1) * (size_t)shape->width + owns;
+    ec_causal *model = calloc(1, bytes);
+    if (model == NULL) return EC_ERR_MEMORY;
+    model->shape = *shape;
+    model->places = places;
+    model->taps = taps;
+    model->kernels = kernels;
+    model->bytes = bytes;
+    if (!fill(model, parts, (uint32_t *)(model + 1), units, outputs)) {
+        free(model);
+        return EC_ERR_TABLE;
+    }
+    model->shuffles = ec_make_shuffles();
+    if (model->shuffles == NULL) {
+        free(model);
+        return EC_ERR_MEMORY;
+    }
+    *out = model;
+    return EC_OK;
+}
+
+void ec_causal_free(ec_causal *model) {
+    if (model != NULL) free(model->shuffles);
+    free(model);
+}
+
+size_t ec_causal_bytes(const ec_causal *model) { return model->bytes + sizeof *model->shuffles; }
+
+/* ---- Coding ---- */
+
+/* Numbers of 32 bits for each array of a work, in the order of open_work. */
+typedef struct sizes {
+    size_t pixels, stream_ring, stream, quads, own, out;
+} sizes;
+
+static sizes sizes_of(const ec_causal *m, uint32_t width) {
+    const ec_causal_shape *s = &m->shape;
+    const size_t quads = s->width / 4;
+    uint32_t widest = s->width > s->inner ? s->width : s->inner;
+    widest = widest > s->hidden ? widest : s->hidden;
+    const sizes n = {(s->radius + 1) * ((size_t)width + 2 * s->radius) * EC_LANES,
+                     (s->spatial ? 2 * ((size_t)width + 2) : 1) * quads * EC_LANES,
+                     (size_t)padded(2 * (s->width + COLOURS)) / 2 * EC_LANES,
+                     (size_t)padded(widest) / 4 * EC_LANES,
+                     (size_t)padded(COLOURS * s->hidden) * EC_LANES,
+                     (size_t)padded(3 * s->mixtures) * EC_LANES};
+    return n;
+}
+
+#define MOST_SIDE ((uint32_t)1 << 15) /* of what is coded at once: larger images are cut into tiles */
+
+size_t ec_causal_scratch(const ec_causal *m, uint32_t height, uint32_t width) {
+    if (height > MOST_SIDE || width > MOST_SIDE) return 0;
+    const sizes n = sizes_of(m, width);
+    const size_t all = n.pixels + m->shape.blocks * n.stream_ring + n.stream + n.quads + n.own + n.out +
+                       (size_t)height * width * COLOURS * EC_LANES;
+    return 4 * all + 64;
+}
+
+static ec_causal_work open_work(const ec_causal *m, uint32_t height, uint32_t width, uint32_t *scratch) {
+    const sizes n = sizes_of(m, width);
+    scratch += (64 - (uintptr_t)scratch % 64) % 64 / 4; /* vectors within cache lines */
+    ec_causal_work w = {.height = height, .width = width, .pixels = scratch};
+    scratch += n.pixels;
+    for (uint32_t b = 0; b < m->shape.blocks; b++, scratch += n.stream_ring) w.streams[b] = scratch;
+    w.stream = (int32_t *)scratch;
+    w.quads = scratch + n.stream;
+    w.own = (int32_t *)(w.quads + n.quads);
+    w.out = w.own + n.own;
+    w.intervals = (uint32_t *)(w.out + n.out);
+    for (size_t i = 0; i < n.pixels; i++) w.pixels[i] = EC_CAUSAL_BORDER;
+    if (m->shape.blocks > 0) memset(w.streams[0], 0, 4 * m->shape.blocks * n.stream_ring);
+    return w;
+}
+
+/* Before a row is coded: nothing to the right of what is known was ever there. */
+static uint32_t *row_of(const ec_causal *m, const ec_causal_work *w, uint32_t y) {
+    const uint32_t r = m->shape.radius;
+    return w->pixels + (y % (r + 1) * ((size_t)w->width + 2 * r) + r) * EC_LANES;
+}
+
+static void read_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
+                     const uint8_t *images) {
+    uint32_t *row = row_of(m, w, y);
+    const size_t image = (size_t)w->height * w->width * COLOURS;
+    for (uint32_t lane = 0; lane < EC_LANES; lane++) {
+        const uint8_t *from =
+            images + (lane < lanes ? lane : lanes - 1) * image + (size_t)y * w->width * COLOURS;
+        for (uint32_t x = 0; x < w->width; x++, from += COLOURS)
+            row[(size_t)x * EC_LANES + lane] =
+                EC_CAUSAL_INSIDE | from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16;
+    }
+}
+
+static void write_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
+                      uint8_t *images) {
+    const uint32_t *row = row_of(m, w, y);
+    const size_t image = (size_t)w->height * w->width * COLOURS;
+    for (uint32_t lane = 0; lane < lanes; lane++) {
+        uint8_t *to = images + lane * image + (size_t)y * w->width * COLOURS;
+        for (uint32_t x = 0; x < w->width; x++, to += COLOURS)
+            for (int c = 0; c < COLOURS; c++) to[c] = (uint8_t)(row[(size_t)x * EC_LANES + lane] >> 8 * c);
+    }
+}
+
+int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model, const uint8_t *images,
+                     uint32_t height, uint32_t width, uint32_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    if (height > MOST_SIDE || width > MOST_SIDE) return EC_ERR_ARGUMENT;
+    const size_t samples = (size_t)height * width * COLOURS;
+    for (size_t g = 0; g < groups; g++) {
+        ec_encoder *e = encoders + g;
+        if (ec_encode_bound(e->lanes, samples) > e->position) return EC_ERR_CAPACITY;
+        const ec_causal_work w = open_work(model, height, width, scratch);
+        for (uint32_t y = 0; y < height; y++) {
+            read_row(model, &w, y, e->lanes, images);
+            model->kernels->causal_row(model, &w, y);
+        }
+        ec_flow flow;
+        ec_flow_begin(&flow, e);
+        model->kernels->causal_push(model, w.intervals, samples, ec_lane_mask(e->lanes), flow.x, &flow.out);
+        ec_flow_end(&flow, e);
+        images += e->lanes * samples;
+    }
+    return EC_OK;
+}
+
+int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, uint32_t height,
+                     uint32_t width, uint8_t *images, uint32_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    if (height > MOST_SIDE || width > MOST_SIDE) return EC_ERR_ARGUMENT;
+    for (size_t g = 0; g < groups; g++) {
+        ec_decoder *d = decoders + g;
+        const ec_causal_work w = open_work(model, height, width, scratch);
+        ec_flow flow;
+        ec_flow_open(&flow, d);
+        for (uint32_t y = 0; y < height; y++) {
+            const int status = model->kernels->causal_pop_row(model, &w, y, &flow, ec_lane_mask(d->lanes));
+            if (status != EC_OK) return status;
+            write_row(model, &w, y, d->lanes, images);
+        }
+        const int status = ec_reader_done(&flow.reader, flow.x, d);
+        if (status != EC_OK) return status;
+        images += (size_t)d->lanes * height * width * COLOURS;
+    }
+    return EC_OK;
+}

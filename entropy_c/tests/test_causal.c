@@ -1,0 +1,285 @@
+/* Causal networks: every sample's whole distribution by the documented rule, on every instruction set;
+ * memory, damage, refusals. */
+#include "common.h"
+
+#define MOST_WEIGHTS 20000
+#define MOST_OUTPUTS 512
+
+typedef struct model_t {
+    ec_causal_shape s;
+    int8_t weights[MOST_WEIGHTS];
+    int32_t bias[MOST_OUTPUTS];
+    uint8_t shift[MOST_OUTPUTS];
+    uint8_t stream_shift[3 * 16];
+    uint8_t own_shift[3 * 8];
+    int16_t first[(16 + 3) * 24 * 4];
+    int16_t colour[3 * 8 * 2];
+    int16_t couple[3 * 2];
+    int32_t inverse[EC_CAUSAL_SCALES];
+    uint16_t sigmoid[EC_CAUSAL_STEPS + 1];
+    uint16_t exponentials[EC_CAUSAL_EXPONENTIALS];
+} model_t;
+
+static void random_model(model_t *m) {
+    m->s = (ec_causal_shape){
+        1 + below(3),       4 * (1 + below(4)),           below(3), 4 * (1 + below(4)), below(2),
+        4 * (1 + below(2)), 1 + below(EC_CAUSAL_MIXTURES)};
+    for (size_t i = 0; i < MOST_WEIGHTS; i++) m->weights[i] = (int8_t)between(-30, 30);
+    for (size_t i = 0; i < MOST_OUTPUTS; i++) m->bias[i] = between(-3000, 9000);
+    for (size_t i = 0; i < MOST_OUTPUTS; i++) m->shift[i] = (uint8_t)between(3, 7);
+    for (size_t i = 0; i < sizeof m->stream_shift; i++) m->stream_shift[i] = (uint8_t)below(5);
+    for (size_t i = 0; i < sizeof m->own_shift; i++) m->own_shift[i] = (uint8_t)below(5);
+    for (size_t i = 0; i < sizeof m->first / 2; i++) m->first[i] = (int16_t)between(-2000, 2600);
+    for (size_t i = 0; i < m->s.width + 3; i++) m->bias[i] = between(-200000, 500000);
+    for (size_t i = 0; i < m->s.width + 3; i++) m->shift[i] = (uint8_t)between(8, 12);
+    for (size_t i = 0; i < sizeof m->colour / 2; i++) m->colour[i] = (int16_t)between(-9000, 9000);
+    for (size_t i = 0; i < sizeof m->couple / 2; i++) m->couple[i] = (int16_t)between(-16000, 16000);
+    for (size_t i = 0; i < EC_CAUSAL_SCALES; i++)
+        m->inverse[i] = 1 + between(0, 40000) * (int32_t)(128 - i) / 128;
+    for (int i = 0; i <= EC_CAUSAL_STEPS; i++)
+        m->sigmoid[i] = (uint16_t)(i == 0 ? 0 : m->sigmoid[i - 1] + between(0, 85));
+    m->exponentials[0] = 32768;
+    for (size_t i = 1; i < EC_CAUSAL_EXPONENTIALS; i++) m->exponentials[i] = (uint16_t)between(0, 32768);
+}
+
+static int create(const model_t *m, ec_causal **out) {
+    const ec_causal_parts parts = {m->first,        m->weights,   m->bias,        m->shift,
+                                   m->stream_shift, m->own_shift, m->colour,      m->couple,
+                                   m->inverse,      m->sigmoid,   m->exponentials};
+    return ec_causal_create(&m->s, &parts, out);
+}
+
+static int64_t shifted(int64_t x, uint32_t n) {
+    const int64_t half = ((int64_t)1 << n) >> 1, by = (int64_t)1 << n;
+    x += half;
+    return x >= 0 ? x / by : -((-x + by - 1) / by); /* no shift of a negative number */
+}
+
+static int64_t clamped(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+
+static int64_t byte_of(int64_t x, uint32_t n) { return clamped(shifted(x, n), 0, 255); }
+
+/* Where the next matrix is. */
+typedef struct place_t {
+    size_t weight, output;
+} place_t;
+
+/* Results of the next matrix, as bytes or whole. */
+static void multiply(const model_t *m, place_t *at, uint32_t outputs, uint32_t inputs, const int64_t *in,
+                     int bytes, int64_t *out) {
+    for (uint32_t o = 0; o < outputs; o++, at->output++) {
+        int64_t sum = m->bias[at->output];
+        for (uint32_t i = 0; i < inputs; i++) sum += m->weights[at->weight++] * in[i];
+        out[o] = bytes ? byte_of(sum, m->shift[at->output]) : shifted(sum, m->shift[at->output]);
+    }
+}
+
+/* What blocks saw at the places before: [block][row][column][channel]. */
+static int64_t streams[2][8][8][16];
+
+static int64_t seen_at(const model_t *m, uint32_t block, int y, int x, uint32_t width, uint32_t channel) {
+    (void)m;
+    return y < 0 || x < 0 || x >= (int)width ? 0 : streams[block][y][x][channel];
+}
+
+static int64_t pixel_at(const uint8_t *image, int y, int x, uint32_t width, int colour) {
+    if (y < 0 || x < 0 || x >= (int)width) return colour == 3 ? 0 : 128;
+    return colour == 3 ? 64 : image[((size_t)y * width + (size_t)x) * 3 + (size_t)colour];
+}
+
+/* All that the pixels before (y, x) say. Returns the heads' place. */
+static place_t look(const model_t *m, const uint8_t *image, int y, int x, uint32_t width, int64_t *own,
+                    int64_t *linear) {
+    static const int around[5][2] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 0}};
+    const int r = (int)m->s.radius;
+    int64_t window[24 * 4], h[16], u[16 * 5], v[16], more[16];
+    uint32_t n = 0;
+    for (int dy = -r; dy <= 0; dy++)
+        for (int dx = -r; dx <= r && (dy < 0 || dx < 0); dx++)
+            for (int c = 0; c < 4; c++) window[n++] = pixel_at(image, y + dy, x + dx, width, c);
+    place_t at = {0, 0};
+    for (; at.output < m->s.width + 3; at.output++) {
+        int64_t sum = m->bias[at.output];
+        for (uint32_t i = 0; i < n; i++) sum += m->first[at.output * n + i] * window[i];
+        const int64_t result = shifted(sum, m->shift[at.output]);
+        if (at.output < m->s.width)
+            h[at.output] = result;
+        else
+            linear[at.output - m->s.width] = clamped(result, -2048, 6143);
+    }
+    for (uint32_t b = 0; b < m->s.blocks; b++) {
+        for (uint32_t i = 0; i < m->s.width; i++)
+            streams[b][y][x][i] = byte_of(h[i], m->stream_shift[b * m->s.width + i]);
+        uint32_t count = 0;
+        for (int tap = m->s.spatial ? 0 : 4; tap < 5; tap++)
+            for (uint32_t i = 0; i < m->s.width; i++)
+                u[count++] = seen_at(m, b, y + around[tap][0], x + around[tap][1], width, i);
+        multiply(m, &at, m->s.inner, count, u, 1, v);
+        multiply(m, &at, m->s.width, m->s.inner, v, 0, more);
+        for (uint32_t i = 0; i < m->s.width; i++) h[i] += more[i];
+    }
+    for (uint32_t i = 0; i < m->s.width; i++)
+        u[i] = byte_of(h[i], m->stream_shift[m->s.blocks * m->s.width + i]);
+    multiply(m, &at, 3 * m->s.hidden, m->s.width, u, 0, own);
+    return at;
+}
+
+static int64_t logistic(const model_t *m, int64_t z) {
+    const int64_t i = clamped(z + (384 << 11), 0, (768 << 11) - 1), low = m->sigmoid[i >> 11];
+    return low + (((m->sigmoid[(i >> 11) + 1] - low) * (i & 2047)) >> 11);
+}
+
+/* C(0) .. C(255) of one colour. */
+static void distribution(const model_t *m, place_t *at, uint32_t c, const int64_t *own, const int64_t *linear,
+                         const uint8_t *pixel, uint16_t *starts) {
+    const uint32_t count = m->s.mixtures;
+    int64_t error[2] = {0}, hidden[8], out[3 * EC_CAUSAL_MIXTURES], weight[EC_CAUSAL_MIXTURES];
+    for (uint32_t b = 0; b < c; b++) error[b] = 16 * pixel[b] - linear[b];
+    for (uint32_t i = 0; i < m->s.hidden; i++) {
+        int64_t shove = 0;
+        for (uint32_t b = 0; b < c; b++)
+            shove += m->colour[(c * m->s.hidden + i) * 2 + b] * clamped(error[b], -2048, 2047);
+        const int64_t moved = own[c * m->s.hidden + i] + shifted(shove, 12);
+        hidden[i] = byte_of(moved, m->own_shift[c * m->s.hidden + i]);
+    }
+    multiply(m, at, 3 * count, m->s.hidden, hidden, 0, out);
+    const int64_t mean =
+        linear[c] + shifted(m->couple[2 * c] * error[0] + m->couple[2 * c + 1] * error[1], 14);
+    int64_t most = out[0], total = 0, first = 32768;
+    for (uint32_t k = 1; k < count; k++) most = out[k] > most ? out[k] : most;
+    for (uint32_t k = 0; k < count; k++) {
+        weight[k] = m->exponentials[clamped(most - out[k], 0, EC_CAUSAL_EXPONENTIALS - 1)];
+        total += weight[k];
+    }
+    for (uint32_t k = 1; k < count; k++) {
+        weight[k] = (weight[k] * ((1 << 30) / (128 * (total >> 7) + 128))) >> 15;
+        first -= weight[k];
+    }
+    weight[0] = first;
+    starts[0] = 0;
+    for (int64_t j = 1; j < 256; j++) {
+        int64_t sum = 0;
+        for (uint32_t k = 0; k < count; k++) {
+            const int64_t centre = clamped(mean + out[count + k], -2048, 6143);
+            const int64_t inverse = m->inverse[clamped(out[2 * count + k], 0, EC_CAUSAL_SCALES - 1)];
+            sum += weight[k] * logistic(m, (16 * j - 8 - centre) * inverse);
+        }
+        starts[j] = (uint16_t)(j + (sum >> 15));
+    }
+}
+
+/* The encoder's states and words, sample after sample with explicit rows. */
+static void by_rows(const model_t *m, ec_encoder *e, const uint8_t *images, uint32_t height, uint32_t width) {
+    const size_t samples = (size_t)height * width * 3;
+    uint16_t *starts = take(samples * e->lanes * 512), values[EC_LANES];
+    for (uint32_t lane = 0; lane < e->lanes; lane++) {
+        const uint8_t *image = images + lane * samples;
+        for (uint32_t y = 0; y < height; y++)
+            for (uint32_t x = 0; x < width; x++) {
+                int64_t own[3 * 8], linear[3];
+                place_t at = look(m, image, (int)y, (int)x, width, own, linear);
+                for (uint32_t c = 0; c < 3; c++) {
+                    const size_t pixel = ((size_t)y * width + x) * 3;
+                    distribution(m, &at, c, own, linear, image + pixel,
+                                 starts + ((pixel + c) * e->lanes + lane) * 256);
+                }
+            }
+    }
+    for (size_t i = samples; i-- > 0;) {
+        for (uint32_t lane = 0; lane < e->lanes; lane++) values[lane] = images[lane * samples + i];
+        assert(ec_encode_rows(e, starts + i * e->lanes * 256, 256, 16, values) == EC_OK);
+    }
+    drop(starts);
+}
+
+static void against_reference(void) {
+    static model_t m;
+    for (int round = 0; round < 5; round++) {
+        const uint32_t height = 1 + below(4), width = 1 + below(5), lanes = 1 + below(EC_LANES);
+        const size_t samples = (size_t)height * width * 3, bytes = lanes * samples;
+        ec_causal *model;
+        random_model(&m);
+        assert(create(&m, &model) == EC_OK && ec_causal_bytes(model) > 0);
+        uint8_t *images = take(bytes), *out = take(bytes);
+        for (size_t i = 0; i < bytes; i++)
+            images[i] = (uint8_t)(i % samples < 3 ? below(256) : (uint32_t)(images[i - 3] + between(-9, 9)));
+        const size_t bound = ec_encode_bound(lanes, samples);
+        uint8_t *buffers[2] = {take(bound), take(bound)};
+        void *scratch = take(ec_causal_scratch(model, height, width));
+        ec_encoder e[2];
+        for (int i = 0; i < 2; i++) {
+            assert(ec_encoder_init(&e[i], lanes) == EC_OK);
+            ec_encoder_attach(&e[i], buffers[i], bound);
+        }
+        by_rows(&m, &e[0], images, height, width);
+        assert(ec_encode_causal(&e[1], 1, model, images, height, width, scratch) == EC_OK);
+        assert(e[0].position == e[1].position);
+        assert(memcmp(buffers[0] + e[0].position, buffers[1] + e[1].position, bound - e[0].position) == 0);
+        assert(memcmp(e[0].state, e[1].state, lanes * sizeof *e[0].state) == 0);
+
+        const size_t words = bound - e[1].position, size = 4 * (size_t)lanes + words;
+        uint8_t *stream = take(size);
+        for (uint32_t lane = 0; lane < lanes; lane++)
+            for (int i = 0; i < 4; i++) stream[4 * lane + (uint32_t)i] = (uint8_t)(e[1].state[lane] >> 8 * i);
+        memcpy(stream + 4 * (size_t)lanes, buffers[1] + e[1].position, words);
+        ec_decoder d;
+        assert(ec_decoder_init(&d, lanes, stream, size) == EC_OK);
+        assert(ec_decode_causal(&d, 1, model, height, width, out, scratch) == EC_OK);
+        assert(ec_decoder_finish(&d) == EC_OK && memcmp(out, images, bytes) == 0);
+
+        for (int damage = 0; damage < 5; damage++) { /* decodes, or says why not */
+            stream[below((uint32_t)size)] ^= (uint8_t)(1 + below(255));
+            if (ec_decoder_init(&d, lanes, stream, size) != EC_OK) continue;
+            const int status = ec_decode_causal(&d, 1, model, height, width, out, scratch);
+            assert(status == EC_OK || status == EC_ERR_TRUNCATED);
+        }
+        ec_encoder_attach(&e[0], buffers[0], bound - 1);
+        assert(ec_encode_causal(e, 1, model, images, height, width, scratch) == EC_ERR_CAPACITY);
+        drop(stream);
+        drop(images);
+        drop(out);
+        drop(scratch);
+        drop(buffers[0]);
+        drop(buffers[1]);
+        ec_causal_free(model);
+    }
+}
+
+static void refusals(void) {
+    static model_t m, wrong;
+    ec_causal *model;
+    random_model(&m);
+    wrong = m;
+    wrong.bias[0] = 1 << 30;
+    assert(create(&wrong, &model) == EC_ERR_TABLE && model == NULL);
+    wrong = m;
+    wrong.first[1] = 32767;
+    assert(create(&wrong, &model) == EC_ERR_TABLE);
+    wrong = m;
+    wrong.shift[1] = 25;
+    assert(create(&wrong, &model) == EC_ERR_TABLE);
+    wrong = m;
+    wrong.s.width = 6;
+    assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
+    assert(create(&m, &model) == EC_OK);
+    assert(ec_causal_scratch(model, 40000, 1) == 0 && ec_causal_scratch(model, 1, UINT32_MAX) == 0);
+    ec_encoder e;
+    assert(ec_encoder_init(&e, 1) == EC_OK);
+    assert(ec_encode_causal(&e, 1, model, NULL, UINT32_MAX, UINT32_MAX, NULL) == EC_ERR_ARGUMENT);
+    assert(ec_encode_causal(&e, 1, model, NULL, 0, 7, NULL) == EC_OK);
+    ec_causal_free(model);
+    ec_causal_free(NULL);
+}
+
+int main(void) {
+    seed_random(1);
+    on_every_isa(against_reference);
+    for (int place = GUARD_AFTER; place <= GUARD_BEFORE; place++) {
+        guard = (guard_t)place;
+        on_every_isa(against_reference);
+    }
+    guard = GUARD_NONE;
+    refusals();
+    puts("causal networks as documented");
+    return 0;
+}

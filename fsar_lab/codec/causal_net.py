@@ -1,0 +1,91 @@
+"""Pixels under mixtures that a small integer network gives from the pixels before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fsar_lab import entropy
+from fsar_lab.codec.fields import Tensors, integer, tensor
+from fsar_lab.codec.integer_network import Layer, NetworkError
+from fsar_lab.codec.parts import Json, Pack, Parameters
+from fsar_lab.entropy import CausalShape
+from fsar_lab.errors import TableError
+
+LARGEST = 1 << 16  # no size of a network is larger: the rule itself is the entropy coder's
+
+
+@dataclass(frozen=True)
+class CausalNetTables:
+    """What the entropy coder's causal network is made of (entropy_c.h, "Causal networks").
+
+    Attributes:
+        shape: sizes.
+        arrays: those that `shape.arrays` names.
+    """
+
+    kind: ClassVar[str] = "causal_net"
+    shape: CausalShape
+    arrays: Mapping[str, NDArray[Any]]
+
+    def check(self, head: Layer | None) -> None:
+        """Raise NetworkError unless all sums fit and there is no synthesis network."""
+        if head is not None:
+            raise NetworkError("pixels coded from pixels alone have no networks")
+        try:
+            self.make_coder()
+        except (TableError, ValueError, TypeError) as error:
+            raise NetworkError(f"causal network: {error}") from error
+
+    def put(self, tensors: dict[str, NDArray[Any]], pack: Pack) -> Json:
+        """All as it is: weights of 8 bits hardly get smaller."""
+        del pack
+        for name in self.shape.arrays:
+            tensors[f"pixels.{name}"] = self.arrays[name]
+        return asdict(self.shape) | {"spatial": int(self.shape.spatial)}
+
+    @classmethod
+    def get(cls, description: object, tensors: Tensors) -> CausalNetTables:
+        """What `put` stored."""
+        sizes = {field.name: integer(description, field.name, 0, LARGEST) for field in fields(CausalShape)}
+        shape = CausalShape(**{**sizes, "spatial": bool(sizes["spatial"])})  # type: ignore[arg-type]
+        arrays = {
+            name: tensor(tensors, f"pixels.{name}", dtype, len(size))
+            for name, (dtype, size) in shape.arrays.items()
+        }
+        return cls(shape, arrays)
+
+    def make_coder(self) -> CausalNetCoder:
+        """Its coder."""
+        return CausalNetCoder(self)
+
+
+class CausalNetCoder:
+    """Pushes and pops pixels."""
+
+    def __init__(self, part: CausalNetTables) -> None:
+        self.model = entropy.CausalModel(part.shape, part.arrays)
+
+    @property
+    def expanded_nbytes(self) -> int:
+        """Bytes of tables as they are held for coding."""
+        return self.model.expanded_nbytes
+
+    def push(
+        self, encoder: entropy.Encoder, images: NDArray[np.uint8], parameters: Parameters | None
+    ) -> None:
+        """Code uint8 [N, H, W, 3]."""
+        assert parameters is None
+        encoder.push_causal(self.model, images)
+
+    def pop(
+        self, decoder: entropy.Decoder, parameters: Parameters | None, shape: tuple[int, int, int]
+    ) -> NDArray[np.uint8]:
+        """Decode uint8 [N, H, W, 3]."""
+        assert parameters is None
+        images: NDArray[np.uint8] = decoder.pop_causal(self.model, shape)
+        return images

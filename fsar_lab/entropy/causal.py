@@ -1,0 +1,110 @@
+"""Pixels under mixtures that a small integer network gives from the pixels before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fsar_lab.entropy._arrays import Array, require
+from fsar_lab.entropy._entropy_c import ffi, lib
+from fsar_lab.entropy._status import check
+
+SCALES: int = lib.EC_CAUSAL_SCALES
+STEPS: int = lib.EC_CAUSAL_STEPS
+EXPONENTIALS: int = lib.EC_CAUSAL_EXPONENTIALS
+MAX_BLOCKS: int = lib.EC_CAUSAL_BLOCKS
+MAX_MIXTURES: int = lib.EC_CAUSAL_MIXTURES
+COLOURS = 3
+
+
+@dataclass(frozen=True)
+class CausalShape:
+    """Sizes of a causal network, as `ec_causal_shape` in entropy_c.h."""
+
+    radius: int
+    width: int
+    blocks: int
+    inner: int
+    spatial: bool
+    hidden: int
+    mixtures: int
+
+    @property
+    def window(self) -> int:
+        """Pixels that the first matrix sees."""
+        return 2 * self.radius * (self.radius + 1)
+
+    @property
+    def matrices(self) -> list[tuple[str, int, int]]:
+        """Name, outputs and inputs of every matrix, in their order; the first has weights of 16 bits."""
+        taps = 5 if self.spatial else 1
+        blocks = [
+            matrix
+            for b in range(self.blocks)
+            for matrix in (
+                (f"inner.{b}", self.inner, taps * self.width),
+                (f"outer.{b}", self.width, self.inner),
+            )
+        ]
+        heads = [(f"head.{c}", 3 * self.mixtures, self.hidden) for c in range(COLOURS)]
+        neck = ("neck", COLOURS * self.hidden, self.width)
+        return [("first", self.width + COLOURS, 4 * self.window), *blocks, neck, *heads]
+
+    @property
+    def arrays(self) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+        """Element type and shape of every array, in the order of `ec_causal_parts`."""
+        outputs = sum(rows for _, rows, _ in self.matrices)
+        return {
+            "first": (np.int16, (self.width + COLOURS, 4 * self.window)),
+            "weights": (np.int8, (sum(rows * columns for _, rows, columns in self.matrices[1:]),)),
+            "bias": (np.int32, (outputs,)),
+            "shift": (np.uint8, (outputs,)),
+            "stream_shift": (np.uint8, (self.blocks + 1, self.width)),
+            "own_shift": (np.uint8, (COLOURS, self.hidden)),
+            "colour": (np.int16, (COLOURS, self.hidden, 2)),
+            "couple": (np.int16, (COLOURS, 2)),
+            "inverse": (np.int32, (SCALES,)),
+            "sigmoid": (np.uint16, (STEPS + 1,)),
+            "exponentials": (np.uint16, (EXPONENTIALS,)),
+        }
+
+
+class CausalModel:
+    """The rule of entropy_c.h, "Causal networks"."""
+
+    def __init__(self, shape: CausalShape, arrays: Mapping[str, Array]) -> None:
+        """Validates and copies the arrays that `shape.arrays` names.
+
+        Raises:
+            TableError: a sum may overflow, or a table breaks its rules.
+            ValueError: a size is out of range, or an array is of another shape.
+        """
+        self.shape = shape
+        wanted = shape.arrays
+        held = [require(name, arrays[name], dtype, size) for name, (dtype, size) in wanted.items()]
+        sizes = ffi.new(
+            "ec_causal_shape *",
+            [
+                shape.radius,
+                shape.width,
+                shape.blocks,
+                shape.inner,
+                shape.spatial,
+                shape.hidden,
+                shape.mixtures,
+            ],
+        )
+        pointers = [ffi.from_buffer(array) for array in held]
+        kinds = [field.type for _, field in ffi.typeof("ec_causal_parts").fields]
+        casts = [ffi.cast(kind, view) for kind, view in zip(kinds, pointers, strict=True)]
+        parts = ffi.new("ec_causal_parts *", casts)
+        out = ffi.new("ec_causal **")
+        check(lib.ec_causal_create(sizes, parts, out), f"causal network of {shape}")
+        self._c = ffi.gc(out[0], lib.ec_causal_free, lib.ec_causal_bytes(out[0]))
+
+    @property
+    def expanded_nbytes(self) -> int:
+        """Bytes held in memory for coding."""
+        return int(lib.ec_causal_bytes(self._c))

@@ -1,0 +1,147 @@
+"""The rule of entropy_c.h, "Causal networks", in NumPy's 64-bit integers, place after place."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from fsar_lab import entropy
+
+Arrays = dict[str, Any]
+
+
+def shifted(x: Any, n: Any) -> Any:
+    """R(x, n): numbers are far from 63 bits."""
+    return (np.asarray(x, np.int64) + ((1 << np.asarray(n, np.int64)) >> 1)) >> np.asarray(n, np.int64)
+
+
+def byte(x: Any, n: Any) -> Any:
+    """B(x, n)."""
+    return np.clip(shifted(x, n), 0, 255)
+
+
+def random_shape(rng: np.random.Generator) -> entropy.CausalShape:
+    """A small network."""
+    fours = [4, 8, 12, 20]
+    return entropy.CausalShape(
+        radius=int(rng.integers(1, 4)),
+        width=int(rng.choice(fours)),
+        blocks=int(rng.integers(0, 3)),
+        inner=int(rng.choice(fours)),
+        spatial=bool(rng.integers(2)),
+        hidden=int(rng.choice(fours[:3])),
+        mixtures=int(rng.integers(1, 7)),
+    )
+
+
+def random_arrays(rng: np.random.Generator, shape: entropy.CausalShape) -> Arrays:
+    """Numbers with which most activations are neither 0 nor 255 and most means are within the range."""
+    z = (np.arange(entropy.causal.STEPS + 1) - entropy.causal.STEPS / 2) / 32
+    arrays: Arrays = {
+        "inverse": np.maximum(1, 49000 * 0.94 ** np.arange(entropy.causal.SCALES)).astype(np.int32),
+        "sigmoid": np.rint(65280 / (1 + np.exp(-z))).astype(np.uint16),
+        "exponentials": np.rint(32768 * np.exp(-np.arange(entropy.causal.EXPONENTIALS) / 64)).astype(
+            np.uint16
+        ),
+    }
+    ranges = {
+        "weights": (-30, 31),
+        "bias": (-3000, 9000),
+        "shift": (3, 7),
+        "stream_shift": (0, 5),
+        "own_shift": (0, 5),
+        "first": (-2000, 2600),
+        "colour": (-9000, 9000),
+        "couple": (-16000, 16000),
+    }
+    for name, (dtype, size) in shape.arrays.items():
+        if name in ranges:
+            arrays[name] = rng.integers(*ranges[name], size).astype(dtype)
+    arrays["bias"][: shape.width + 3] <<= 6
+    arrays["shift"][: shape.width + 3] += 5
+    return arrays
+
+
+class Reference:
+    """One network; `cumulative` is what a decoder needs of one sample."""
+
+    def __init__(self, shape: entropy.CausalShape, arrays: Arrays) -> None:
+        self.shape, self.arrays = shape, {name: a.astype(np.int64) for name, a in arrays.items()}
+        self.matrices, at, row = {}, 0, 0
+        every = np.concatenate([self.arrays["first"].ravel(), self.arrays["weights"]])
+        for name, rows, columns in shape.matrices:
+            weights = every[at : at + rows * columns].reshape(rows, columns)
+            at, stop = at + rows * columns, row + rows
+            self.matrices[name] = (weights, self.arrays["bias"][row:stop], self.arrays["shift"][row:stop])
+            row = stop
+
+    def result(self, name: str, inputs: Any) -> tuple[Any, Any]:
+        """Sums of a matrix with its bias, and their shifts."""
+        weights, bias, shift = self.matrices[name]
+        return weights @ inputs + bias, shift
+
+    def own(self, image: Any) -> tuple[Any, Any]:
+        """`own` [H, W, 3, hidden] and the linear predictions [H, W, 3] of one image, uint8 [H, W, 3]."""
+        shape, a = self.shape, self.arrays
+        height, width, _ = image.shape
+        r = shape.radius
+        pixels = np.tile(np.array([128, 128, 128, 0], np.int64), (height + r, width + 2 * r, 1))
+        pixels[r:, r : r + width, :3] = image
+        pixels[r:, r : r + width, 3] = 64
+        offsets = [(y, x) for y in range(-r, 1) for x in range(-r, r + 1) if (y, x) < (0, 0)]
+        blocks = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0)] if shape.spatial else [(0, 0)]
+        streams = np.zeros((shape.blocks, height + 1, width + 2, shape.width), np.int64)
+        own = np.zeros((height, width, 3, shape.hidden), np.int64)
+        linear = np.zeros((height, width, 3), np.int64)
+        for y in range(height):
+            for x in range(width):
+                window = np.stack([pixels[y + r + dy, x + r + dx] for dy, dx in offsets])
+                all_first = shifted(*self.result("first", window.ravel()))
+                h = all_first[: shape.width]
+                linear[y, x] = np.clip(all_first[shape.width :], -2048, 6143)
+                for b in range(shape.blocks):
+                    streams[b, y + 1, x + 1] = byte(h, a["stream_shift"][b])
+                    seen = [streams[b, y + 1 + dy, x + 1 + dx] for dy, dx in blocks]
+                    v = byte(*self.result(f"inner.{b}", np.concatenate(seen)))
+                    h = h + shifted(*self.result(f"outer.{b}", v))
+                neck = shifted(*self.result("neck", byte(h, a["stream_shift"][shape.blocks])))
+                own[y, x] = neck.reshape(3, shape.hidden)
+        return own, linear
+
+    def cumulative(self, colour: int, own: Any, linear: Any, before: list[int]) -> list[int]:
+        """C(0) .. C(256) of one sample of a place with own [3, hidden] and linear [3]."""
+        a, k = self.arrays, self.shape.mixtures
+        errors = [16 * x - int(linear[b]) for b, x in enumerate(before)]
+        near = [min(max(e, -2048), 2047) for e in errors]
+        shove = sum(
+            (a["colour"][colour, :, b] * e for b, e in enumerate(near)), np.zeros(self.shape.hidden, np.int64)
+        )
+        hidden = byte(own[colour] + shifted(shove, 12), a["own_shift"][colour])
+        out = shifted(*self.result(f"head.{colour}", hidden))
+        pull = sum(int(a["couple"][colour, b]) * e for b, e in enumerate(errors))
+        mean = np.clip(linear[colour] + shifted(pull, 14) + out[k : 2 * k], -2048, 6143)
+        below = np.minimum(out[:k].max() - out[:k], entropy.causal.EXPONENTIALS - 1)
+        t = a["exponentials"][below]
+        w = (t * ((1 << 30) // (128 * (int(t.sum()) >> 7) + 128))) >> 15
+        w[0] = 32768 - w[1:].sum()
+        inverse = a["inverse"][np.clip(out[2 * k :], 0, entropy.causal.SCALES - 1)]
+        j = np.arange(1, 256)[:, None]
+        i = np.clip((16 * j - 8 - mean) * inverse + 384 * 2048, 0, 768 * 2048 - 1)
+        low, high = a["sigmoid"][i >> 11], a["sigmoid"][(i >> 11) + 1]
+        value = low + (((high - low) * (i & 2047)) >> 11)
+        inner = j[:, 0] + ((w * value).sum(1) >> 15)
+        return [0, *map(int, inner), 65536]
+
+    def intervals(self, image: Any) -> list[tuple[int, int]]:
+        """Start and count of every sample, in the order of decoding."""
+        own, linear = self.own(image)
+        pairs = []
+        for y, row in enumerate(image.tolist()):
+            for x, pixel in enumerate(row):
+                for c, sample in enumerate(pixel):
+                    table = self.cumulative(c, own[y, x], linear[y, x], pixel[:c])
+                    assert all(b > a for a, b in itertools.pairwise(table))
+                    pairs.append((table[sample], table[sample + 1] - table[sample]))
+        return pairs

@@ -1,0 +1,198 @@
+"""Causal networks: the documented rule gives the same intervals, on every road and instruction set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import causal_reference
+import entropy_reference as ref
+import numpy as np
+import pytest
+from causal_reference import Reference, random_arrays, random_shape
+
+from fsar_lab import entropy
+from fsar_lab.errors import DamagedStreamError, TableError
+
+ISAS = ("avx512", "avx2-gather", "avx2", "sse4", "neon", "scalar")
+
+
+def photographs(rng: np.random.Generator, number: int, height: int, width: int) -> np.ndarray:
+    steps = rng.integers(-9, 10, (number, height, width, 3))
+    return (128 + np.cumsum(np.cumsum(steps, 1), 2) // 3).astype(np.uint8)
+
+
+def coded(model: entropy.CausalModel, images: np.ndarray, threads: int = 1) -> list[bytes]:
+    encoder = entropy.Encoder(len(images), threads=threads)
+    encoder.push_causal(model, images)
+    return encoder.finish()
+
+
+def decoded(model: entropy.CausalModel, streams: list[bytes], shape: tuple[int, int, int]) -> np.ndarray:
+    decoder = entropy.Decoder(streams, shape[0])
+    images: np.ndarray = decoder.pop_causal(model, shape)
+    decoder.finish()
+    return images
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_documented_rule(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = random_shape(rng)
+    arrays = random_arrays(rng, shape)
+    model = entropy.CausalModel(shape, arrays)
+    size = [(2, 5, 6), (1, 1, 1), (3, 1, 7), (2, 6, 1)][seed % 4]
+    images = photographs(rng, *size)
+    reference = Reference(shape, arrays)
+    plain = ref.Encoder(len(images))
+    plain.push([list(pairs) for pairs in zip(*map(reference.intervals, images), strict=True)], 16)
+    streams = coded(model, images)
+    assert streams == [plain.finish()]
+    assert np.array_equal(decoded(model, streams, size), images)
+
+
+def test_the_random_networks_are_not_dull() -> None:
+    """Activations saturate now and then only, and every component counts."""
+    rng = np.random.default_rng(0)
+    shape = entropy.CausalShape(2, 12, 2, 8, True, 8, 3)
+    arrays = random_arrays(rng, shape)
+    own, linear = Reference(shape, arrays).own(photographs(rng, 1, 6, 6)[0])
+    hidden = causal_reference.byte(own, arrays["own_shift"])
+    assert np.mean((hidden > 0) & (hidden < 255)) > 0.05
+    assert np.mean((linear > -2048) & (linear < 6143)) > 0.5
+
+
+@pytest.mark.parametrize("number", [31, 32, 65])
+def test_lanes_are_alone(number: int) -> None:
+    """Images coded together, on two threads and one by one: the same words for each."""
+    rng = np.random.default_rng(number)
+    shape = entropy.CausalShape(2, 8, 1, 8, True, 4, 2)
+    model = entropy.CausalModel(shape, random_arrays(rng, shape))
+    images = photographs(rng, number, 4, 5)
+    streams = coded(model, images)
+    assert streams == coded(model, images, threads=2)
+    alone = [coded(model, images[i : i + 1])[0] for i in range(number)]
+    states = b"".join(one[:4] for one in alone)
+    assert states == b"".join(s[: 4 * min(32, number - 32 * g)] for g, s in enumerate(streams))
+    assert sum(len(one) for one in alone) == sum(map(len, streams))
+    assert np.array_equal(decoded(model, streams, (number, 4, 5)), images)
+
+
+def digest() -> str:
+    """Streams of some networks, for other instruction sets to compare with."""
+    import hashlib
+
+    total = hashlib.sha256()
+    for seed in range(6):
+        rng = np.random.default_rng(100 + seed)
+        shape = random_shape(rng)
+        model = entropy.CausalModel(shape, random_arrays(rng, shape))
+        images = photographs(rng, 33, 5, 4)
+        streams = coded(model, images)
+        assert np.array_equal(decoded(model, streams, (33, 5, 4)), images)
+        total.update(b"".join(streams))
+    return total.hexdigest()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_instruction_sets(isa: str) -> None:
+    program = "import test_causal as t; from fsar_lab import entropy; print(entropy.isa(), t.digest())"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "EC_ISA": isa},
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    if found[0] != isa:
+        pytest.skip(f"this processor has no {isa}")
+    assert found[1] == digest()
+
+
+def test_damage() -> None:
+    rng = np.random.default_rng(1)
+    shape = entropy.CausalShape(2, 8, 1, 8, True, 4, 2)
+    model = entropy.CausalModel(shape, random_arrays(rng, shape))
+    images = photographs(rng, 33, 5, 5)
+    streams = coded(model, images)
+    caught = 0
+    for _ in range(200):
+        bad = bytearray(streams[0])
+        bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+        try:
+            assert decoded(model, [bytes(bad), streams[1]], images.shape[:3]).shape == images.shape
+        except DamagedStreamError:
+            caught += 1
+    assert caught >= 198
+    with pytest.raises(DamagedStreamError):
+        decoded(model, [streams[0][:-2], streams[1]], images.shape[:3])
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value"),
+    [
+        ("bias", 0, 1 << 30),
+        ("shift", 0, 25),
+        ("stream_shift", (0, 0), 25),
+        ("own_shift", (2, 3), 25),
+        ("first", (0, 0), 32767),
+        ("bias", 6, -(1 << 31)),
+        ("inverse", 5, 0),
+        ("inverse", 5, (1 << 18) + 1),
+        ("sigmoid", 700, 0),
+        ("sigmoid", 768, 65281),
+        ("exponentials", 0, 32767),
+        ("exponentials", 3, 32769),
+    ],
+)
+def test_what_may_overflow_is_refused(name: str, at: object, value: int) -> None:
+    rng = np.random.default_rng(2)
+    shape = entropy.CausalShape(1, 4, 1, 4, False, 4, 1)
+    arrays = random_arrays(rng, shape)
+    entropy.CausalModel(shape, arrays)
+    arrays[name][at] = value
+    with pytest.raises(TableError):
+        entropy.CausalModel(shape, arrays)
+
+
+def test_the_largest_numbers_that_are_allowed() -> None:
+    """Every weight at its limit: sums and the decoder's products stay within their bounds."""
+    shape = entropy.CausalShape(7, 8, 2, 8, True, 8, 6)
+    rng = np.random.default_rng(3)
+    arrays = random_arrays(rng, shape)
+    for name in ("weights", "colour", "couple", "first"):
+        limits = np.iinfo(arrays[name].dtype)
+        ends = (-8000, 8000) if name == "first" else (limits.min, limits.max)
+        arrays[name] = rng.choice(ends, arrays[name].shape).astype(arrays[name].dtype)
+    arrays["shift"][:] = 0
+    arrays["inverse"][:] = 1 << 18
+    reference, images = Reference(shape, arrays), rng.integers(0, 256, (2, 3, 4, 3)).astype(np.uint8)
+    model = entropy.CausalModel(shape, arrays)
+    plain = ref.Encoder(len(images))
+    plain.push([list(pairs) for pairs in zip(*map(reference.intervals, images), strict=True)], 16)
+    streams = coded(model, images)
+    assert streams == [plain.finish()]
+    assert np.array_equal(decoded(model, streams, (2, 3, 4)), images)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (0, 4, 1, 4, False, 4, 1),
+        (8, 4, 1, 4, False, 4, 1),
+        (1, 6, 1, 4, False, 4, 1),
+        (1, 260, 1, 4, False, 4, 1),
+        (1, 4, 9, 4, False, 4, 1),
+        (1, 4, 1, 5, False, 4, 1),
+        (1, 4, 1, 4, False, 68, 1),
+        (1, 4, 1, 4, False, 4, 0),
+        (1, 4, 1, 4, False, 4, 7),
+    ],
+)
+def test_shapes_out_of_range(sizes: tuple[int, int, int, int, bool, int, int]) -> None:
+    shape = entropy.CausalShape(*sizes)
+    with pytest.raises(ValueError):
+        entropy.CausalModel(shape, random_arrays(np.random.default_rng(0), shape))
