@@ -104,7 +104,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except (wandb.errors.Error, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         remedy = "look at the key, project= and entity=; dry_run=true writes the view to a file"
         raise FsarError(f"W&B refused: {reason} -> {remedy}") from error
 
@@ -122,7 +122,7 @@ def parse(arguments: list[str]) -> Options:
         tree = OmegaConf.merge(OmegaConf.structured(Options), OmegaConf.from_dotlist(arguments))
         options = OmegaConf.to_object(tree)
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         raise ConfigError(f"{error.full_key}: {reason} -> python -m fsar_lab.dashboard --help") from error
     assert isinstance(options, Options)
     return options

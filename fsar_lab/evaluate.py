@@ -71,6 +71,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from fsar_lab import run_files
     from fsar_lab.coding import code, to_images
     from fsar_lab.report.tables import print_result, saying
+    from fsar_lab.result_files import write_result
 
     config = run_files.load_config(run_dir)
     if overrides:
@@ -95,7 +96,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     }
     folder = run_dir / "evaluations"
     folder.mkdir(exist_ok=True)
-    path = run_files.write_result(folder, result, f"{result['config_hash']}.json")
+    path = write_result(folder, result, f"{result['config_hash']}.json")
     print_result(result, console)
     console.print(f"result: {path}")
     return result

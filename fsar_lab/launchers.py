@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import subprocess
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -24,10 +23,12 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra_plugins.hydra_submitit_launcher import config as stock_options
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher as stock
 
+from fsar_lab import slurm
+from fsar_lab.cores import available_cores
+
 log = logging.getLogger(__name__)
 
 LONG = 60 * 24 * 30  # minutes: a job on this machine has no time limit
-WAITING_OR_RUNNING = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STAGE_OUT")
 
 
 def register() -> None:
@@ -109,7 +110,7 @@ class LocalLauncher(_Patient):
         assert self.config is not None
         if self.config.trainer.accelerator == "gpu":
             return 1
-        cores = len(os.sched_getaffinity(0))
+        cores = available_cores()
         threads = self._threads() or int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, cores // jobs)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # what the jobs inherit; their torch begins with it
         devices: int = self.config.trainer.devices
@@ -138,9 +139,7 @@ class SlurmLauncher(_Patient):
             return True
         if job.watcher.get_state(job.job_id, mode="cache") != "UNKNOWN":
             return False
-        command = ["squeue", "--noheader", "--states=all", f"--jobs={job.job_id}", "--format=%T"]
-        state = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-        return state not in WAITING_OR_RUNNING
+        return slurm.has_ended(job.job_id)
 
 
 def _collect(job: submitit.Job[JobReturn], number: int) -> JobReturn:
@@ -150,5 +149,5 @@ def _collect(job: submitit.Job[JobReturn], number: int) -> JobReturn:
             raise submitit.core.utils.UncompletedJobError("it is not in the queue any more")
         return job.result()
     except Exception as error:  # of submitit: killed, or its result cannot be read
-        log.error("#%d ended without a result: %s", number, str(error).splitlines()[0])
+        log.error("#%d ended without a result: %s", number, str(error).partition("\n")[0])
         return JobReturn(_return_value=float("nan"), status=JobStatus.COMPLETED)

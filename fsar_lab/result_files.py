@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from fsar_lab import slurm
 
 RESULT = "result.json"
 ATTEMPTS = "attempts.json"
@@ -31,16 +34,16 @@ def write_result(run_dir: Path, result: dict[str, Any], name: str = RESULT) -> P
     return path
 
 
-def read_result(run_dir: Path) -> dict[str, Any]:
+def read_result(run_dir: Path, name: str = RESULT) -> dict[str, Any]:
     """The run's result; empty if there is none, or none that can be read."""
-    content = _read(run_dir / RESULT)
+    content = _read(run_dir / name)
     return content if isinstance(content, dict) else {}
 
 
 def read_attempts(run_dir: Path) -> list[dict[str, Any]]:
     """The attempts at the run's present configuration, the earliest first."""
     content = _read(run_dir / ATTEMPTS)
-    return content if isinstance(content, list) else []
+    return [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
 
 
 def begin_attempt(run_dir: Path, config_hash: str) -> None:
@@ -62,22 +65,26 @@ def begin_attempt(run_dir: Path, config_hash: str) -> None:
             "host": host,
             "pid": pid,
             "process": process_start(pid),
+            "slurm_job": os.environ.get("SLURM_JOB_ID"),
         }
     )
     _write_attempts(run_dir, attempts)
 
 
 def end_attempt(run_dir: Path, status: str, error: str | None = None) -> None:
-    """Note that the last attempt has ended.
+    """Note that the attempt that this process has begun has ended; nothing if its note was removed meanwhile.
 
     Args:
         run_dir: Run directory in which `begin_attempt` was called.
         status: ok | failed | interrupted (on request: Ctrl-C).
         error: Why it failed.
     """
-    attempts = read_attempts(run_dir)
-    attempts[-1] |= {"ended": _now(), "status": status} | ({} if error is None else {"error": error})
-    _write_attempts(run_dir, attempts)
+    attempts, own = read_attempts(run_dir), (socket.gethostname(), os.getpid())
+    for one in reversed(attempts):
+        if (one["host"], one["pid"]) == own and one["ended"] is None:
+            one |= {"ended": _now(), "status": status} | ({} if error is None else {"error": error})
+            _write_attempts(run_dir, attempts)
+            return
 
 
 def used_up(run_dir: Path, config_hash: str) -> bool:
@@ -87,13 +94,28 @@ def used_up(run_dir: Path, config_hash: str) -> bool:
 
 
 def is_running(run_dir: Path) -> dict[str, Any] | None:
-    """The attempt that another living process of this machine makes at this moment, if there is one."""
+    """The attempt that another living process makes at this moment, if there is one that is known of."""
     attempts = read_attempts(run_dir)
-    if not attempts or attempts[-1]["ended"] is not None or attempts[-1]["host"] != socket.gethostname():
+    if not attempts or attempts[-1]["ended"] is not None:
         return None
-    last = attempts[-1]
-    alive = last["pid"] != os.getpid() and process_start(last["pid"]) == last["process"] is not None
-    return last if alive else None
+    last, job = attempts[-1], os.environ.get("SLURM_JOB_ID")
+    if (last["host"], last["pid"]) == (socket.gethostname(), os.getpid()):
+        return None
+    if job is not None and last.get("slurm_job") == job and last["host"] != socket.gethostname():
+        return None  # the same job before SLURM began it again, on another machine
+    return last if is_gone(last) is False else None
+
+
+def is_gone(attempt: Mapping[str, Any]) -> bool | None:
+    """Whether the process of an attempt is there no more; None if that cannot be known.
+
+    It can be of this machine's processes, and of others' jobs in a queue of SLURM that can be asked.
+    """
+    if attempt.get("host") == socket.gethostname():
+        began = attempt.get("process")
+        return None if began is None else process_start(attempt["pid"]) != began
+    job = attempt.get("slurm_job")
+    return None if job is None else slurm.has_ended(job)
 
 
 def process_start(pid: int) -> int | None:

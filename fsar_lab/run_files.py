@@ -23,7 +23,6 @@ from fsar_lab.errors import ConfigError, FsarError
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.result_files import RESULT as RESULT
-from fsar_lab.result_files import write_result as write_result
 from fsar_lab.result_files import write_text
 
 CONFIG = "config.yaml"

@@ -10,11 +10,12 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fsar_lab import result_files
@@ -23,6 +24,7 @@ from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import InterruptedTrainingError, TrainingError
 from fsar_lab.result_files import ATTEMPTS, MAX_ATTEMPTS, RESULT
 
+Task = Callable[[TrainConfig, Path], float | None]
 NOT_A_NUMBER = float("nan")  # what a job that has no result returns
 
 
@@ -51,9 +53,7 @@ def finished(run_dir: Path, hashed: str) -> dict[str, Any]:
     return result if result.get("status") == "ok" and result.get("config_hash") == hashed else {}
 
 
-def run_job(
-    task: Callable[[TrainConfig, Path], float | None], config: TrainConfig, run_dir: Path
-) -> float | None:
+def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
     """Run one job of a sweep, unless it is finished, running already or has failed too often.
 
     Nothing but Ctrl-C gets out: whatever else the task raises is written to result.json.
@@ -69,7 +69,7 @@ def run_job(
         print(f"{config.name}: finished already, taken from {run_dir}")
         return float(result.get("bpd", NOT_A_NUMBER))
     if running := result_files.is_running(run_dir):
-        print(f"{config.name}: process {running['pid']} is at it already in {run_dir}")
+        print(f"{config.name}: {_process(running)} is at it already in {run_dir}")
         return NOT_A_NUMBER
     if result_files.used_up(run_dir, hashed):
         print(f"{config.name}: {_used_up(run_dir)}")
@@ -98,7 +98,8 @@ def run_apart(overrides: Sequence[str], run_dir: Path) -> float:
     """
     single = ["hydra.mode=RUN", f"hydra.run.dir='{run_dir}'"]
     # Without what says that SLURM has started a task: Lightning would leave it to SLURM to start the others.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
+    kept = (key for key in os.environ if key == "SLURM_JOB_ID" or not key.startswith("SLURM_"))
+    environment = {key: os.environ[key] for key in kept}
     command = [sys.executable, "-m", "fsar_lab.train", *overrides, *single]
     code = subprocess.run(command, env=environment, check=False).returncode
     result = result_files.read_result(run_dir)
@@ -107,10 +108,14 @@ def run_apart(overrides: Sequence[str], run_dir: Path) -> float:
     return float(result["bpd"])
 
 
-def record_failure(run_dir: Path, error: Exception, name: str, hashed: str | None = None) -> None:
-    """Make sure that result.json tells of a failure, and tell it on the terminal."""
+def record_failure(run_dir: Path, error: Exception, name: str, hashed: str) -> None:
+    """Make sure that result.json tells of a failure, and tell it on the terminal.
+
+    A result that is there stands: then the failure came after it, e.g. when W&B was to be told.
+    """
     text = f"{type(error).__name__}: {error}"
-    if result_files.read_result(run_dir).get("status") != "failed":
+    told = str(result_files.read_result(run_dir).get("error", ""))
+    if not finished(run_dir, hashed) and not (told and told in text):
         failed = {"status": "failed", "error": text, "name": name, "config_hash": hashed}
         result_files.write_result(run_dir, failed)
     print(f"{name}: failed, {text}", file=sys.stderr)
@@ -122,14 +127,14 @@ def outcome(job: SweepJob) -> Outcome:
     if done := finished(job.run_dir, job.config_hash):
         return Outcome(True, done.get("bpd"), len(attempts), "")
     if running := result_files.is_running(job.run_dir):
-        why = f"not finished: process {running['pid']} is at it"
+        why = f"not finished: {_process(running)} is at it"
     elif result.get("status") == "failed":
         why = str(result.get("error"))
     elif attempts and attempts[-1]["ended"] is None:
         why = f"killed (it began {attempts[-1]['started']})"
     else:
         why = "not run"
-    if result_files.used_up(job.run_dir, job.config_hash):
+    if not running and result_files.used_up(job.run_dir, job.config_hash):
         why = f"{_used_up(job.run_dir)}; the last: {why}"
     return Outcome(False, None, len(attempts), why)
 
@@ -154,19 +159,23 @@ def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -
         bpd = "–" if came.bpd is None else f"{came.bpd:.4f}"
         status = "ok" if came.ok else "failed"
         own = " ".join(o for o in job.overrides if o not in shared)
-        table.add_row(own, status, bpd, str(came.attempts), job.run_dir.name)
+        # Escaped: Rich would take baselines=[png] for a style, and leave it out.
+        table.add_row(escape(own), status, bpd, str(came.attempts), job.run_dir.name)
     console.print(table)
     if all(came.ok for came in outcomes):
         return 0
     console.print(f"\n{sum(not came.ok for came in outcomes)} of {len(jobs)} jobs have no result:")
     for job, came in zip(jobs, outcomes, strict=True):
         if not came.ok:
-            console.print(f"  {job.run_dir}\n    {came.why}", soft_wrap=True)
+            console.print(escape(f"  {job.run_dir}\n    {came.why}"), soft_wrap=True)
     again = shlex.join(["python", "-m", "fsar_lab.train", *command])
-    console.print(
-        f"Finished jobs are kept; the same command goes on with the others:\n  {again}", soft_wrap=True
-    )
+    console.print("Finished jobs are kept; the same command goes on with the others:")
+    console.print(f"  {escape(again)}", soft_wrap=True)
     return 1
+
+
+def _process(attempt: Mapping[str, Any]) -> str:
+    return f"process {attempt['pid']} on {attempt['host']}"
 
 
 def _used_up(run_dir: Path) -> str:

@@ -36,9 +36,14 @@ def main(config: TrainConfig, run_dir: Path) -> float:
     except BaseException as error:
         if first_process():
             reason = f"{type(error).__name__}: {error}"
-            run_files.write_result(run_dir, {"status": "failed", "error": reason, **facts})
-            on_request = isinstance(error, InterruptedTrainingError | KeyboardInterrupt)
-            result_files.end_attempt(run_dir, "interrupted" if on_request else "failed", reason)
+            status = "failed"
+            if result_files.read_result(run_dir):  # of this attempt: only telling of it has failed
+                status = "ok"
+            else:
+                result_files.write_result(run_dir, {"status": "failed", "error": reason, **facts})
+                if isinstance(error, InterruptedTrainingError | KeyboardInterrupt):
+                    status = "interrupted"
+            result_files.end_attempt(run_dir, status, reason)
         raise
     if first_process():
         result_files.end_attempt(run_dir, "ok")
@@ -58,6 +63,7 @@ def experiment(
     from fsar_lab.log_result import log_result
     from fsar_lab.loggers import first_process, quiet_console
     from fsar_lab.report.tables import print_result, saying
+    from fsar_lab.result_files import write_result
 
     console = Console(highlight=False, quiet=not first_process())
     quiet_console()
@@ -76,7 +82,7 @@ def experiment(
         make_bundle(config, fitted.compressor, dataset, facts).save(codec)
         figures = code(fitted.compressor, codec, images, config.callbacks, say)
     result = {"status": "ok", **figures, **facts}
-    path = run_files.write_result(run_dir, result)
+    path = write_result(run_dir, result)
     log_result(loggers, run_dir, result, total_steps(config))
     print_result(result, console)
     say_where(console, config, run_dir, path)

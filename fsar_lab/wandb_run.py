@@ -40,7 +40,7 @@ def start(settings: LoggerConfig, folder: Path, **about: Any) -> Any:
             **about,
         )
     except wandb.errors.Error as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         remedy = "`wandb login`, or offline (logger=wandb_offline, wandb=offline), or none"
         raise ConfigError(f"W&B ({settings.mode}) did not start: {reason} -> {remedy}") from error
 

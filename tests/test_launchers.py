@@ -39,6 +39,16 @@ def test_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert at_once(40) == 2
 
 
+def test_a_job_that_submitit_does_not_know_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    launcher: Any = launchers.SlurmLauncher(submitit_folder="folder", array_parallelism=1)
+    ended = {"7": True, "8": False}
+    monkeypatch.setattr("fsar_lab.slurm.has_ended", ended.get)
+    for state, number, expected in (("UNKNOWN", "7", True), ("UNKNOWN", "8", False), ("RUNNING", "7", False)):
+        watcher = SimpleNamespace(get_state=lambda job, mode, state=state: state)
+        job = SimpleNamespace(done=lambda: False, job_id=number, watcher=watcher)
+        assert launcher.has_ended(job) is expected
+
+
 def test_a_cluster_decides_for_itself() -> None:
     launcher: Any = launchers.SlurmLauncher(
         submitit_folder="folder", array_parallelism=10, cpus_per_task=None

@@ -24,9 +24,10 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from fsar_lab.codec.arguments import Images
-from fsar_lab.codec.codec import Codec, available_cores
+from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.config.schema import CodingSpeedConfig
+from fsar_lab.cores import available_cores
 from fsar_lab.errors import CodingError, LosslessError
 
 LARGEST_WARM_UP = 64  # images; enough for every batch size to touch all code and tables

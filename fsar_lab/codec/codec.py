@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.parts import LatentCoder
 from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.tiling import Groups, Image
+from fsar_lab.cores import available_cores
 from fsar_lab.errors import CodingError, DamagedStreamError
 
 A = TypeVar("A")
@@ -323,11 +323,6 @@ class Codec:
             return
         with ThreadPoolExecutor(min(self.threads, len(parts))) as pool:
             yield from pool.map(work, parts)
-
-
-def available_cores() -> int:
-    """Cores that this process may use, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _slices(number: int, pixels: int) -> list[slice]:

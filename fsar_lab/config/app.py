@@ -25,8 +25,7 @@ from fsar_lab.config.options import CONFIG_DIR
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.config.validate import validate
 from fsar_lab.errors import ConfigError, FsarError
-
-Task = Callable[[TrainConfig, Path], float | None]
+from fsar_lab.sweep import Task
 
 _ASK_ONLY = ("help", "hydra_help", "info", "shell_completion", "experimental_rerun")
 _OWN_CONFIG = ("config_dir", "config_path", "config_name")
@@ -55,21 +54,23 @@ class Job:
         sweeping, run_dir = hydra_config.mode == RunMode.MULTIRUN, Path(hydra_config.runtime.output_dir)
         try:
             config = to_config(tree)
-            validate(config)
             label(config, hydra_config)
-            if not sweeping:
-                return self.task(config, run_dir)
-            return sweep.run_job(self.task if config.trainer.devices == 1 else _apart, config, run_dir)
+            if sweeping:
+                return sweep.run_job(self._checked, config, run_dir)
+            validate(config)
+            return self.task(config, run_dir)
         except FsarError as error:
-            if not sweeping:
-                _stop(error)
-            sweep.record_failure(run_dir, error, str(tree.get("name")))
-            return sweep.NOT_A_NUMBER
+            if sweeping:
+                raise  # Hydra notes it and goes on with the other jobs
+            _stop(error)
 
-
-def _apart(config: TrainConfig, run_dir: Path) -> float:
-    del config  # the command composes it again
-    return sweep.run_apart(list(HydraConfig.get().overrides.task), run_dir)
+    def _checked(self, config: TrainConfig, run_dir: Path) -> float | None:
+        """A job of a sweep."""
+        validate(config)
+        if config.trainer.devices == 1:
+            return self.task(config, run_dir)
+        group = f"logger.group='{config.logger.group}'"  # that command knows of no sweep
+        return sweep.run_apart([*HydraConfig.get().overrides.task, group], run_dir)
 
 
 def run_app(task: Task, config_dir: Path = CONFIG_DIR) -> None:
@@ -173,7 +174,8 @@ def check_command_line(
     if any(getattr(asked, name, None) for name in (*_ASK_ONLY, *_OWN_CONFIG)):
         return None
     parsed, problems = mistakes.parse(asked.overrides)
-    if any(o.key_or_group == "hydra/launcher" and "submitit" in str(o.value()) for o in parsed):
+    launcher = next((str(o.value()) for o in parsed if o.key_or_group == "hydra/launcher"), "basic")
+    if launcher.startswith("submitit"):
         _prepare_submitit()
     grid = _grid(parsed, asked.multirun, config_dir) if not problems else None
     if grid is None:
@@ -184,8 +186,9 @@ def check_command_line(
     for_hydra = [str(o.input_line) for o in parsed if o.is_hydra_override()]
     found = []
     for overrides in jobs([*grid, *asked.overrides]):
-        config, run_dir = compose_job([*overrides, *for_hydra], config_dir, resources=True)
-        if config.trainer.devices > 1 and not any("submitit" in o for o in for_hydra):
+        here = launcher != "submitit_slurm"  # where jobs are submitted there need not be a GPU
+        config, run_dir = compose_job([*overrides, *for_hydra], config_dir, resources=True, devices=here)
+        if config.trainer.devices > 1 and not launcher.startswith("submitit"):
             raise ConfigError(
                 f"trainer.devices: {config.trainer.devices} devices in a multirun would run the whole sweep "
                 "in each process -> trainer.devices=1, or hydra/launcher=submitit_local"

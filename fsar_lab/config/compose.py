@@ -45,7 +45,7 @@ def compose(
 
 
 def compose_job(
-    overrides: Sequence[str], config_dir: Path = CONFIG_DIR, resources: bool = False
+    overrides: Sequence[str], config_dir: Path = CONFIG_DIR, resources: bool = False, devices: bool = True
 ) -> tuple[TrainConfig, Path]:
     """`compose` for one job of a sweep; also its run directory.
 
@@ -53,6 +53,7 @@ def compose_job(
         overrides: As for `compose`; overrides of `hydra.…` may be among them.
         config_dir: As for `compose`.
         resources: As for `compose`.
+        devices: As for `validate`.
 
     Raises:
         ConfigError: As for `compose`.
@@ -62,7 +63,7 @@ def compose_job(
     with open_dict(tree):
         del tree.hydra
     config = to_config(tree)
-    validate(config, resources)
+    validate(config, resources, devices=devices)
     return config, place
 
 

@@ -63,9 +63,11 @@ SCHEMAS: dict[str, dict[str, type]] = {
 def register() -> None:
     """Put every dataclass into Hydra's ConfigStore as `<group>/base_<option>`, the root as `base_train`.
 
-    Calling it twice does no harm.
+    Calling it again costs nothing, as every composition does.
     """
     store = ConfigStore.instance()
+    if "base_train.yaml" in store.repo:
+        return
     store.store(name="base_train", node=schema.TrainConfig)
     for group, options in SCHEMAS.items():
         for option, node in options.items():

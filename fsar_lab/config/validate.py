@@ -27,13 +27,16 @@ MAX_LEVEL_CODES = 256  # of the finest level at a position of the coarsest: grou
 MAX_ORDER = 4  # neighbours of the finite-state prior, which the entropy coder takes
 
 
-def validate(config: TrainConfig, resources: bool = True, training: bool = True) -> None:
+def validate(
+    config: TrainConfig, resources: bool = True, training: bool = True, devices: bool = True
+) -> None:
     """Report everything that is wrong with a configuration in one error, before anything is built.
 
     Args:
         config: What `compose` made.
         resources: Also look whether the data, the devices and the classical codecs are there.
         training: The data are to be trained on, not only coded.
+        devices: The devices are among the resources; not so where another machine will train.
 
     Raises:
         ConfigError: One line for each problem: "key: problem -> remedy".
@@ -52,7 +55,8 @@ def validate(config: TrainConfig, resources: bool = True, training: bool = True)
         ]
         problems += [*_trainer(config), *_start(config)]
     if resources:
-        problems += [*_data(config, training), *_devices(config), *_baselines(config), *_loggers(config)]
+        problems += [*_data(config, training), *_baselines(config), *_loggers(config)]
+        problems += _devices(config) if devices else []
     if problems:
         raise ConfigError("\n".join(problems))
 

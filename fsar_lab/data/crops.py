@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fsar_lab.cores import available_cores
 from fsar_lab.data.photo_files import planes, read_pixels
 from fsar_lab.data.source import Source, mirror
-from fsar_lab.data.threads import cores
 from fsar_lab.errors import DataError
 
 
@@ -71,7 +71,7 @@ class FileCropSource(Source):
         self._tile = tile
         times = torch.ones(len(files), dtype=torch.int64) if repeats is None else repeats
         self._file = torch.repeat_interleave(torch.arange(len(files)), times)
-        self._threads = ThreadPoolExecutor(cores())
+        self._threads = ThreadPoolExecutor(available_cores())
 
     def __len__(self) -> int:
         return len(self._file)

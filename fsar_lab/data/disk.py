@@ -112,6 +112,8 @@ def unpacked(files: Sequence[Path], folder: Path, name: str) -> Path:
 
 def _rows(images: Tensor, size: int) -> list[memoryview]:
     """The memory of each of several images."""
+    if not len(images):
+        return []
     flat = images.numpy().data.cast("B")
     return [flat[start : start + size] for start in range(0, len(flat), size)]
 

@@ -123,8 +123,8 @@ def read_all(files: Sequence[Path], memory: float) -> list[Photo]:
             complaints.append(f"{file.name}: {complaint}")
         if pixels is None:
             continue
-        kept += pixels.numel()
-        if kept > memory:
+        before, kept = kept, kept + pixels.numel()
+        if before <= memory < kept:
             for photo in photos:
                 photo.pixels = None
         shape = int(pixels.shape[1]), int(pixels.shape[2])

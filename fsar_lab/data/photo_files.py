@@ -29,7 +29,9 @@ def read_pixels(file: Path) -> tuple[NDArray[np.uint8] | None, str | None]:
     try:
         with Image.open(file) as image:
             lossy = image.format == "JPEG" or (image.format == "WEBP" and not _is_lossless_webp(file))
-            mode, pixels = image.mode, np.array(image)
+            # Pillow reads colours of 16 bits as 8 and calls them RGB; only the decoder's arguments tell.
+            deep = image.mode in ("RGB", "RGBA") and any("16" in str(tile[3]) for tile in image.tile)
+            mode, pixels = f"{image.mode};16" if deep else image.mode, np.array(image)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         return None, f"left out, not readable ({error})"
     if mode == "RGBA" and (pixels[..., 3] == 255).all():

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from fsar_lab.cores import available_cores
+
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_threads(
@@ -28,7 +24,7 @@ def in_threads(
         threads: that share it; None takes as many as there are cores.
         ahead: results that wait for the one who asks for them, at most; None is two for each thread.
     """
-    threads = threads or cores()
+    threads = threads or available_cores()
     most = 2 * threads if ahead is None else ahead
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[B]] = deque()

@@ -36,6 +36,7 @@ KEYS = (
     "difference", "difference_std", "difference_n", "baseline", *MEANS[1:], "bpd_uniform_sibling",
     "parameters", "failed", "running", "waiting", "commits",
 )  # fmt: skip
+ONLY_TRAINED = ("flip", "augment", "validation_images")  # of a data set: its test images are the same
 SMOKE_IMAGES = 5_000  # a tenth of a pass over CIFAR-10: nothing is learned from so few
 UNTRAINED_SHARE = 0.05  # of the training images of the best trained row
 SAME_BUDGET = 0.02  # whole batches make equal budgets differ a little
@@ -236,7 +237,7 @@ def _standing(section: Section, unlearned: Section) -> list[str]:
     others = [
         f"{abs(percent):.1f} % {'larger' if percent > 0 else 'smaller'} than {row['experiment']}"
         for row in unlearned.rows
-        if row["standing"] != TRAINED
+        if row["standing"] in (FITTED, CLASSICAL)
         for percent in [100.0 * (best["bpd"] / row["bpd"] - 1.0)]
     ]
     beside = f"; {', '.join(others)}" if others else ""
@@ -255,6 +256,7 @@ def _is_called(experiment: Experiment, name: str) -> bool:
 
 def _block_key(experiment: Experiment) -> str:
     config = experiment.runs[0].config
-    dataset = decisive(config).get("dataset") if config else None
+    dataset = decisive(config)["dataset"] if config else {}
+    coded = {key: value for key, value in dataset.items() if key not in ONLY_TRAINED}
     result = next(iter(experiment.results.values()))
-    return json.dumps([dataset, result.get("images"), result.get("image_shape")], sort_keys=True)
+    return json.dumps([coded, result.get("images"), result.get("image_shape")], sort_keys=True)

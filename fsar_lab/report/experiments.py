@@ -65,7 +65,8 @@ def experiments_of(runs: Sequence[Run]) -> list[Experiment]:
     experiments = []
     for label, members in zip(labels, groups.values(), strict=True):
         results: dict[int | None, dict[str, Any]] = {}
-        for run in members:
+        # By seed; where one was run several times, the last result counts.
+        for run in sorted(members, key=lambda run: (run.seed or 0, run.written or "")):
             if run.status == "ok" and run.result.get("bpd") is not None:
                 results[run.seed] = run.result
         fitted = members[0].config.get("coder", {}).get("_target_") == ContextConfig._target_

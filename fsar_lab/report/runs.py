@@ -8,8 +8,6 @@ Where a model was trained on one machine and coded on another, the evaluation of
 from __future__ import annotations
 
 import csv
-import json
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,11 +18,11 @@ import yaml
 
 from fsar_lab.config.build import plain_hash
 from fsar_lab.errors import ConfigError
-from fsar_lab.result_files import process_start, read_attempts
+from fsar_lab.result_files import ATTEMPTS, RESULT, is_gone, read_attempts, read_result
 
 Status = Literal["ok", "failed", "running", "waiting"]
 Curve = list[tuple[float, float]]  # training images seen, value
-_MARKS = ("config.yaml", "result.json", "attempts.json")
+_MARKS = ("config.yaml", RESULT, ATTEMPTS)
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ def read_runs(folder: Path) -> list[Run]:
 def read_run(path: Path) -> Run:
     """The state of one run directory at this moment."""
     config = _mapping(path / "config.yaml")
-    result = _mapping(path / "result.json") or _own_evaluation(path, config)
+    config = config if _is_ours(config) else {}
+    result = read_result(path) or _own_evaluation(path, config)
     attempts = read_attempts(path)
     curves = _curves(path, int(config.get("trainer", {}).get("batch_size", 1)))
     status, error = _status(config, result, attempts)
@@ -119,15 +118,14 @@ def _is_run(path: Path) -> bool:
     if (path / ".hydra" / "config.yaml").is_file() and not any((path / mark).exists() for mark in _MARKS):
         return _is_ours(_mapping(path / ".hydra" / "config.yaml"))
     config = _mapping(path / "config.yaml")
-    result = _mapping(path / "result.json")
-    return _is_ours(config) or "config_hash" in result or bool(read_attempts(path))
+    return _is_ours(config) or "config_hash" in read_result(path) or bool(read_attempts(path))
 
 
 def _own_evaluation(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What `fsar_lab.evaluate` found on the run's own test set."""
-    if not _is_ours(config):
+    if not config:
         return {}
-    return _mapping(path / "evaluations" / f"{plain_hash(dict(config))}.json")
+    return read_result(path / "evaluations", f"{plain_hash(dict(config))}.json")
 
 
 def _is_ours(config: Mapping[str, Any]) -> bool:
@@ -141,7 +139,7 @@ def _status(
     if result.get("status") == "ok":
         return "ok", None
     if last and last.get("ended") is None:
-        if _is_gone(last):
+        if is_gone(last):
             return "failed", "its process ended without a word: killed, or out of memory"
         return "running", None
     if result or last:
@@ -149,16 +147,8 @@ def _status(
     return ("running" if config else "waiting"), None
 
 
-def _is_gone(attempt: Mapping[str, Any]) -> bool:
-    """Whether the process of an attempt on this machine is there no more; of others nothing is known."""
-    pid = attempt.get("pid")
-    if attempt.get("host") != socket.gethostname() or not isinstance(pid, int):
-        return False
-    return process_start(pid) != attempt.get("process")
-
-
 def _last_written(path: Path) -> str | None:
-    files = [path / "result.json", *path.glob("logs/version_*/metrics.csv")]
+    files = [path / RESULT, *path.glob("logs/version_*/metrics.csv")]
     times = [file.stat().st_mtime for file in files if file.is_file()]
     return f"{datetime.fromtimestamp(max(times), UTC):%Y-%m-%d %H:%M}" if times else None
 
@@ -204,10 +194,9 @@ def _version(log: Path) -> int:
 
 
 def _load(path: Path) -> Any:
-    """The content of a JSON or YAML file; None if it is missing, half written or something else."""
+    """The content of a YAML file; None if it is missing, half written or something else."""
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return None
 

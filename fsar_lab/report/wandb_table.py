@@ -29,7 +29,10 @@ def settings_of(runs: Sequence[Run], folder: Path, mode: str = "offline") -> Log
     for key in ("project", "entity", "group"):
         values = {str(value) for run in runs if (value := (run.config.get("logger") or {}).get(key))}
         if len(values) > 1:
-            raise FsarError(f"{folder}: its runs have several {key}s in W&B: {', '.join(sorted(values))}")
+            raise FsarError(
+                f"{folder}: the runs have several {key}s in W&B ({', '.join(sorted(values))}) -> name the "
+                "folders of one sweep only"
+            )
         if values:
             found[key] = values.pop()
     return LoggerConfig(mode, found.get("project", LoggerConfig.project), found.get("entity"), found["group"])
@@ -88,6 +91,12 @@ def _headings(columns: Sequence[Column]) -> list[str]:
 
 
 def _table(headings: Sequence[str], rows: list[list[Any]]) -> Any:
+    """A wandb.Table; its columns take one type each, so numbers beside texts (`2 of 3`) become texts."""
     import wandb
 
-    return wandb.Table(columns=list(headings), data=rows)
+    texts = [any(isinstance(value, str) for value in column) for column in zip(*rows, strict=True)]
+    data = [
+        [str(value) if text and value is not None else value for text, value in zip(texts, row, strict=True)]
+        for row in rows
+    ]
+    return wandb.Table(columns=list(headings), data=data)

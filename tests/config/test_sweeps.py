@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import fsar_lab
 from fsar_lab.config import options
 from fsar_lab.config.app import check_command_line
 from fsar_lab.errors import ConfigError
@@ -73,8 +74,17 @@ def test_what_is_no_sweep() -> None:
     assert check_command_line(["+sweep=seeds", *single]) is None
 
 
+def test_where_jobs_are_submitted_there_need_not_be_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit", reason="of the extra `sweep`")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert len(jobs("+sweep=seeds", "seed=1", "trainer=gpu", "hydra/launcher=submitit_slurm")) == 1
+    with pytest.raises(ConfigError, match="torch sees no GPU"):
+        jobs("+sweep=seeds", "seed=1", "trainer=gpu", "hydra/launcher=submitit_local")
+
+
 def test_a_launcher_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     monkeypatch.delitem(sys.modules, "fsar_lab.launchers", raising=False)
+    monkeypatch.delattr(fsar_lab, "launchers", raising=False)
     with pytest.raises(ConfigError, match=r"submitit is not installed.*pip install 'fsar_lab\[sweep\]'"):
         jobs("+sweep=seeds", "hydra/launcher=submitit_local")

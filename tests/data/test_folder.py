@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -113,6 +116,19 @@ def test_a_part_without_subfolder_is_taken_from_training(tmp_path: Path) -> None
     assert 1 <= 12 - len(data.train) // 12 <= 6
 
 
+def deep_png(content: NDArray[np.uint8]) -> bytes:
+    """A PNG file of RGB with 16 bits, which Pillow cannot write; [H, W, 6] big-endian halves."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = content.shape
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in content)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
 def test_warns_of_what_cannot_be_used(root: Path) -> None:
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 65536, (24, 24), np.uint16)).save(root / "deep.png")
@@ -128,6 +144,12 @@ def test_warns_of_what_cannot_be_used(root: Path) -> None:
     assert "deep.png: left out, its mode is I;16" in text
     assert "grey.png: left out, its mode is L" in text
     assert "lossy.jpg: was compressed with loss" in text
+
+
+def test_colours_of_16_bits_are_not_taken_for_8(root: Path) -> None:
+    (root / "deep.png").write_bytes(deep_png(np.full((24, 24, 6), 7, np.uint8)))
+    with pytest.warns(UserWarning, match="deep.png: left out, its mode is RGB;16"):
+        load(root)
 
 
 def test_small_images_are_tested_only(tmp_path: Path) -> None:

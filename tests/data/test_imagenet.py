@@ -64,6 +64,7 @@ def test_every_official_layout(tmp_path: Path, side: int, parts: int, flat: bool
     assert data.shape == (3, side, side)
     assert torch.equal(data.train.batch(torch.arange(TRAIN - 4)), images[:-4])  # file 10 comes last
     assert torch.equal(data.validation.batch(torch.arange(4)), images[-4:])
+    assert data.validation.batch(torch.arange(0)).shape == (0, 3, side, side)  # of a rank without any
     test = torch.from_numpy(pixels(TEST, side, 1)).view(TEST, 3, side, side)
     assert torch.equal(data.test.batch(torch.arange(TEST)), test)  # type: ignore[union-attr]
     some = load(tmp_path, side=side, test_images=2).test

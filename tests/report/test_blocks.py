@@ -74,6 +74,21 @@ def test_other_images_are_another_block(make: Make) -> None:
     assert [block.images for block in blocks] == [64, 64, 32]
 
 
+def test_what_is_done_to_training_images_alone_makes_no_other_block(make: Make) -> None:
+    runs = [read_run(make("a", 0, 4.0)), read_run(make("b", 0, 4.2, "dataset.flip=false"))]
+    (block,), _ = blocks_of(runs, baseline="a")
+    assert [row["experiment"] for row in block.sections[0].rows] == ["a", "b"]
+    assert block.rows[1]["difference"] == pytest.approx(5.0)
+
+
+def test_the_smallest_is_not_measured_by_what_was_not_trained(make: Make) -> None:
+    runs = [read_run(make(name, 0, bpd, baselines=[])) for name, bpd in (("a", 4.0), ("b", 4.2))]
+    runs.append(read_run(make("smoke", 0, 5.0, "trainer.train_images=2_000", baselines=[])))
+    (block,), _ = blocks_of(runs)
+    assert any(note.startswith("Smallest") for note in block.notes)
+    assert "smoke" not in " ".join(block.notes)
+
+
 CONTEXT = "coder._target_=fsar_lab.models.coders.context.Context"
 NOT_TRAINED = "not trained: too few training images to be ranked, coded to show that they are lossless"
 

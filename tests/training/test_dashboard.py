@@ -19,8 +19,9 @@ from fsar_lab.errors import ConfigError, FsarError
 from fsar_lab.report.blocks import KEYS, rows_of
 from fsar_lab.report.panel_types import Axis, Point, ScatterPanel, TablePanel
 from fsar_lab.report.panels import build_panels
+from fsar_lab.report.rows import Column
 from fsar_lab.report.runs import read_runs
-from fsar_lab.report.wandb_table import log_report, settings_of
+from fsar_lab.report.wandb_table import draw, log_report, settings_of
 
 if TYPE_CHECKING:
     from tests.training.conftest import LoggedSweep
@@ -58,6 +59,13 @@ def named_keys(spec: Any) -> Iterator[str]:
                 yield from (name.removeprefix("summary:") for name in value if name != "run:displayName")
             else:
                 yield from named_keys(value)
+
+
+def test_a_column_of_a_table_has_one_type() -> None:
+    rows = [{"count": 3, "bpd": 4.5}, {"count": "1 of 3", "bpd": None}]  # as while a sweep runs
+    columns = (Column("seeds", "count"), Column("bpd", "bpd"))
+    panel = TablePanel(key="a", title="a", columns=columns, sections=[("", rows, True)])
+    assert draw(panel).data == [["", "3", 4.5], ["", "1 of 3", None]]
 
 
 def test_every_key_of_the_dashboard_is_logged_by_a_training(

@@ -21,6 +21,7 @@ from fsar_lab.errors import LosslessError, TrainingError
 from fsar_lab.fitting import fit, memory_remedy
 from fsar_lab.lit import Lit
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
+from fsar_lab.result_files import read_attempts
 from fsar_lab.train import main
 
 
@@ -112,6 +113,21 @@ def test_an_interruption_says_how_to_go_on(
     finally:
         signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones
     assert json.loads((tmp_path / run_files.RESULT).read_text())["status"] == "failed"
+    assert [one["status"] for one in read_attempts(tmp_path)] == ["interrupted"]
+
+
+def test_loggers_that_fail_in_the_end_cost_no_result(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: Any) -> None:
+        raise OSError("no route to W&B")
+
+    monkeypatch.setattr("fsar_lab.log_result.log_result", refused)
+    with pytest.raises(OSError, match="no route"):
+        main(compose([*tiny, "trainer.train_images=16"]), tmp_path)
+    assert json.loads((tmp_path / run_files.RESULT).read_text())["status"] == "ok"
+    (attempt,) = read_attempts(tmp_path)
+    assert attempt["status"] == "ok" and "no route to W&B" in attempt["error"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""What a sweep does with single jobs, without a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fsar_lab import result_files, sweep
+from fsar_lab.config.build import config_hash
+from fsar_lab.config.compose import compose
+from fsar_lab.config.schema import TrainConfig
+from fsar_lab.sweep import SweepJob, outcome, report, run_job
+
+
+@pytest.fixture(scope="module")
+def config() -> TrainConfig:
+    return compose(["dataset=fake"])
+
+
+def job(run_dir: Path, config: TrainConfig, *overrides: str) -> SweepJob:
+    return SweepJob(list(overrides), run_dir, config_hash(config))
+
+
+def test_a_result_stands_whatever_comes_after_it(tmp_path: Path, config: TrainConfig) -> None:
+    def task(config: TrainConfig, run_dir: Path) -> float:
+        done = {"status": "ok", "bpd": 4.5, "config_hash": config_hash(config)}
+        result_files.write_result(run_dir, done)
+        raise OSError("W&B does not answer")
+
+    run_job(task, config, tmp_path)
+    assert outcome(job(tmp_path, config)).bpd == 4.5
+
+    def never(config: TrainConfig, run_dir: Path) -> float:
+        raise AssertionError("it is finished")
+
+    assert run_job(never, config, tmp_path) == 4.5
+
+
+def test_the_last_failure_is_told(tmp_path: Path, config: TrainConfig) -> None:
+    def fails(why: str) -> sweep.Task:
+        def task(config: TrainConfig, run_dir: Path) -> float:
+            raise ValueError(why)
+
+        return task
+
+    run_job(fails("first"), config, tmp_path)
+    run_job(fails("second"), config, tmp_path)
+    assert outcome(job(tmp_path, config)).why == "ValueError: second"
+
+
+def test_what_is_being_tried_has_not_failed_yet(
+    tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = config_hash(config)
+    for status in ("failed", "failed"):
+        result_files.begin_attempt(tmp_path, hashed)
+        result_files.end_attempt(tmp_path, status, "why")
+    result_files.begin_attempt(tmp_path, hashed)
+    last = result_files.read_attempts(tmp_path)[-1]
+    monkeypatch.setattr(result_files, "is_running", lambda run_dir: last)
+    process = f"process {last['pid']} on {last['host']}"
+    assert outcome(job(tmp_path, config)).why == f"not finished: {process} is at it"
+
+
+def test_brackets_are_text(tmp_path: Path, config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [job(tmp_path / str(seed), config, f"seed={seed}", "a=[png,webp]") for seed in (1, 2)]
+    for one in jobs:
+        one.run_dir.mkdir()
+        sweep.record_failure(one.run_dir, ValueError("[/red] pip install 'x[bench]'"), "a", one.config_hash)
+    assert report(jobs, ["-m", "a=[png,webp]"], Console(width=200)) == 1
+    said = capsys.readouterr().out
+    assert "[/red] pip install 'x[bench]'" in said
+    assert "fsar_lab.train -m 'a=[png,webp]'" in said
