@@ -26,7 +26,7 @@ def photographs(rng: np.random.Generator) -> list[NDArray[np.uint8]]:
 
 
 def test_they_are_few_and_small() -> None:
-    assert zoo.codec_names() == ["cifar10", "context", "photos"]
+    assert zoo.codec_names() == ["balanced", "cifar10", "context", "fast", "photos", "small"]
     assert 0 < sum(zoo.codec_path(name).stat().st_size for name in zoo.codec_names()) <= MOST_BYTES
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
-from fsar_lab.codec.fields import Tensors, integer, tensor
+from fsar_lab.codec.fields import Tensors, inflate, integer, tensor
 from fsar_lab.codec.integer_network import Layer, NetworkError
 from fsar_lab.codec.parts import Json, Pack, Parameters
 from fsar_lab.entropy import CausalShape
 from fsar_lab.errors import TableError
 
-LARGEST = 1 << 16  # no size of a network is larger: the rule itself is the entropy coder's
+# No size of a network is larger, which bounds what is allocated; all rules are the entropy coder's.
+LARGEST = {"radius": 7, "width": 256, "blocks": 8, "inner": 256, "spatial": 1, "hidden": 64, "mixtures": 6}
+PACKED = ("first", "weights", "colour", "couple", "sigmoid", "exponentials")
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,24 @@ class CausalNetTables:
             raise NetworkError(f"causal network: {error}") from error
 
     def put(self, tensors: dict[str, NDArray[Any]], pack: Pack) -> Json:
-        """All as it is: weights of 8 bits hardly get smaller."""
-        del pack
+        """Arrays of `PACKED` through `pack`."""
         for name in self.shape.arrays:
-            tensors[f"pixels.{name}"] = self.arrays[name]
+            array = self.arrays[name]
+            tensors[f"pixels.{name}"] = pack(array) if name in PACKED else array
         return asdict(self.shape) | {"spatial": int(self.shape.spatial)}
 
     @classmethod
     def get(cls, description: object, tensors: Tensors) -> CausalNetTables:
         """What `put` stored."""
-        sizes = {field.name: integer(description, field.name, 0, LARGEST) for field in fields(CausalShape)}
+        sizes = {name: integer(description, name, 0, most) for name, most in LARGEST.items()}
         shape = CausalShape(**{**sizes, "spatial": bool(sizes["spatial"])})  # type: ignore[arg-type]
-        arrays = {
-            name: tensor(tensors, f"pixels.{name}", dtype, len(size))
-            for name, (dtype, size) in shape.arrays.items()
-        }
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, (dtype, size) in shape.arrays.items():
+            place = f"pixels.{name}"
+            if name in PACKED:
+                arrays[name] = inflate(tensors, place, dtype, size)
+            else:
+                arrays[name] = tensor(tensors, place, dtype, len(size))
         return cls(shape, arrays)
 
     def make_coder(self) -> CausalNetCoder:

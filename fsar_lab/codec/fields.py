@@ -77,24 +77,23 @@ def tensor(tensors: Tensors, name: str, dtype: type[np.generic], dimensions: int
 
 
 def deflate(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """16-bit integers as a plane of low bytes and one of high bytes (little-endian), deflated."""
-    assert values.dtype.itemsize == 2
+    """Integers of 8 or 16 bits, deflated: the latter as a plane of low bytes and one of high bytes."""
+    width = values.dtype.itemsize
+    assert width in (1, 2)
     planes = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).view(np.uint8)
-    return np.frombuffer(zlib.compress(planes.reshape(-1, 2).T.tobytes(), 9), np.uint8)
+    return np.frombuffer(zlib.compress(planes.reshape(-1, width).T.tobytes(), 9), np.uint8)
 
 
-def inflate(
-    tensors: Tensors, name: str, dtype: type[np.int16] | type[np.uint16], shape: tuple[int, ...]
-) -> NDArray[Any]:
+def inflate(tensors: Tensors, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
     """What `deflate` was given; never more memory than `shape` implies, which the caller has bounded."""
-    count = math.prod(shape)
+    count, width = math.prod(shape), np.dtype(dtype).itemsize
     stream = zlib.decompressobj()
     try:
-        data = stream.decompress(tensor(tensors, name, np.uint8, 1).tobytes(), 2 * count + 1)
+        data = stream.decompress(tensor(tensors, name, np.uint8, 1).tobytes(), width * count + 1)
     except zlib.error as error:
         raise damaged(f"tensor {name} does not inflate") from error
-    if len(data) != 2 * count or not stream.eof or stream.unused_data:
+    if len(data) != width * count or not stream.eof or stream.unused_data:
         raise damaged(f"tensor {name} does not inflate to the size that its description implies")
-    planes = np.frombuffer(data, np.uint8).reshape(2, count)
-    pairs = np.ascontiguousarray(planes.T).view("<u2").reshape(shape)
-    return pairs.astype(np.uint16).view(dtype)
+    planes = np.frombuffer(data, np.uint8).reshape(width, count)
+    numbers = np.ascontiguousarray(planes.T).view(f"<u{width}").reshape(shape)
+    return numbers.astype(f"u{width}").view(dtype)

@@ -23,7 +23,7 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_TENSORS = 4096
 MAX_DIMENSIONS = 8
 MAX_NESTING = 16
-DTYPES = {"U8": "<u1", "I8": "<i1", "I16": "<i2", "U16": "<u2", "I32": "<i4"}
+DTYPES = {"U8": "<u1", "I16": "<i2", "I32": "<i4"}
 
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fsar_lab import zoo
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.integer_network import CodeSearch, CodeTable, IntegerNetwork, Layer
 from fsar_lab.codec.mean_scale import MeanScaleTables
@@ -22,6 +23,7 @@ from fsar_lab.tables.pixels import CDF_TOTAL, FINE, LOGITS, LUT_UNITS, REACH, li
 
 FOLDER = Path(__file__).parent
 MODEL = "made.fsarm"
+ZOO = ("context", "fast", "balanced", "small")  # of each the blob of the case "mixed"
 GROUPS, SYMBOLS, DIM, WIDTH, SCALES, TABLES = 2, 16, 4, 8, 8, 12
 
 # Blobs by name: sizes (height, width) of images, and whether they are given as one array.
@@ -148,6 +150,10 @@ def main() -> None:
         data = codec.encode(images(name))
         (FOLDER / f"{name}.fsb").write_bytes(data)
         print(f"{name}: {len(data):,} bytes")
+    for name in ZOO:
+        data = Codec.load(zoo.codec_path(name)).encode(images("mixed"))
+        (FOLDER / f"zoo_{name}.fsb").write_bytes(data)
+        print(f"{name} of the zoo: {len(data):,} bytes")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from fsar_lab import zoo
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
 
@@ -47,6 +48,14 @@ def test_blobs(golden_model: CodecModel, name: str, engine: str) -> None:
     decoded = codec.decode(data)
     assert type(decoded) is type(images) and len(decoded) == len(images)
     assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(decoded, images))
+    assert codec.encode(images) == data
+
+
+@pytest.mark.parametrize("name", maker.ZOO)
+def test_codecs_of_the_zoo(name: str) -> None:
+    codec, images = Codec.load(zoo.codec_path(name), threads=1), maker.images("mixed")
+    data = (FOLDER / f"zoo_{name}.fsb").read_bytes()
+    assert all(np.array_equal(a, b) for a, b in zip(codec.decode(data), images, strict=True))
     assert codec.encode(images) == data
 
 
