@@ -152,7 +152,7 @@ def main() -> None:
         print(f"{name}: {len(data):,} bytes")
     for name in ZOO:
         data = Codec.load(zoo.codec_path(name)).encode(images("mixed"))
-        (FOLDER / f"zoo_{name}.fsb").write_bytes(data)
+        (FOLDER / "zoo" / f"{name}.fsb").write_bytes(data)
         print(f"{name} of the zoo: {len(data):,} bytes")
 
 

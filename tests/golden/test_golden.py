@@ -54,7 +54,7 @@ def test_blobs(golden_model: CodecModel, name: str, engine: str) -> None:
 @pytest.mark.parametrize("name", maker.ZOO)
 def test_codecs_of_the_zoo(name: str) -> None:
     codec, images = Codec.load(zoo.codec_path(name), threads=1), maker.images("mixed")
-    data = (FOLDER / f"zoo_{name}.fsb").read_bytes()
+    data = (FOLDER / "zoo" / f"{name}.fsb").read_bytes()
     assert all(np.array_equal(a, b) for a, b in zip(codec.decode(data), images, strict=True))
     assert codec.encode(images) == data
 
