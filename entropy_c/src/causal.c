@@ -266,7 +266,7 @@ static ec_causal_work open_work(const ec_causal *m, uint32_t height, uint32_t wi
     return w;
 }
 
-/* Before a row is coded: nothing to the right of what is known was ever there. */
+/* The pixels of row y in the ring; columns not coded yet hold an older row, which no window sees. */
 static uint32_t *row_of(const ec_causal *m, const ec_causal_work *w, uint32_t y) {
     const uint32_t r = m->shape.radius;
     return w->pixels + (y % (r + 1) * ((size_t)w->width + 2 * r) + r) * EC_LANES;
