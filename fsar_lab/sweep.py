@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -53,8 +54,27 @@ def finished(run_dir: Path, hashed: str) -> dict[str, Any]:
     return result if result.get("status") == "ok" and result.get("config_hash") == hashed else {}
 
 
+def take_over(run_dir: Path, hashed: str) -> Path | None:
+    """Copy the finished run of the same configuration that a sweep beside this one has, if there is one.
+
+    Returns:
+        Where it was; None if there is none.
+    """
+    for file in sorted(run_dir.parent.parent.glob(f"*/*/{RESULT}")):
+        if file.parent != run_dir and (result := finished(file.parent, hashed)):
+            own = shutil.ignore_patterns(
+                RESULT, ".hydra", "wandb"
+            )  # the result comes last: then all is there
+            shutil.copytree(file.parent, run_dir, ignore=own, dirs_exist_ok=True)
+            result_files.write_result(run_dir, result)
+            return file.parent
+    return None
+
+
 def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
     """Run one job of a sweep, unless it is finished, running already or has failed too often.
+
+    One that is finished in a sweep beside this one is copied from there.
 
     Nothing but Ctrl-C gets out: whatever else the task raises is written to result.json.
 
@@ -74,6 +94,9 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
     if result_files.used_up(run_dir, hashed):
         print(f"{config.name}: {_used_up(run_dir)}")
         return NOT_A_NUMBER
+    if twin := take_over(run_dir, hashed):
+        print(f"{config.name}: finished already in another sweep, copied from {twin}")
+        return float(finished(run_dir, hashed).get("bpd", NOT_A_NUMBER))
     try:
         return task(config, run_dir)
     except (KeyboardInterrupt, InterruptedTrainingError) as error:
