@@ -13,7 +13,7 @@ from fsar_lab.report.rows import Column, Row, bits, speed
 
 CONSOLE = ("experiment", "count", "bpd", "difference", "decode_MBps")
 FRONT = (
-    "Pareto front: no other row is better in bpd and as good in decoding speed, or the other way round (speed); "
+    "Pareto front: no other row is better in bpd and as good in decoding speed, or the reverse (speed); "
     "the same with the size of the bundle (bundle). Rows that were not trained have no part in it."
 )
 
