@@ -78,7 +78,7 @@ class Codec:
         self.networks: tuple[engines.Analysis, engines.Synthesis] | None = None
         if model.networks:
             self.networks = engines.make_networks(model.networks, engine, device, self.threads)
-        self.pixel_coder = model.pixels.make_coder()
+        self.pixel_coder = engines.make_pixel_coder(model.pixels, engine, device)
 
     @cached_property
     def latent_coder(self) -> LatentCoder | None:
