@@ -9,8 +9,9 @@ from conftest import smooth_images
 
 from fsar_lab import zoo
 from fsar_lab.codec.causal_net import CausalNetTables
+from fsar_lab.codec.causal_torch import Network
 from fsar_lab.codec.codec import Codec
-from fsar_lab.codec.engine_causal import CausalNetCoder, Network
+from fsar_lab.codec.engine_causal import CausalNetCoder, batch_steps
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.entropy import CausalShape
@@ -38,9 +39,32 @@ def test_same_bytes_in_both_directions(model: CodecModel, device: str) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(decoded, images, strict=True))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("sides", [(1, 1), (5, 9), (34, 1)])
+def test_waves(model: CodecModel, sides: tuple[int, int], device: str) -> None:
+    """Rows as lanes, also more of them than lanes."""
+    image = np.ascontiguousarray(smooth_images(1, 34, 5)[0, : sides[0], : sides[1]])
+    c, on_torch = Codec(model).wave_coder, Codec(model, engine="torch", device=device).wave_coder
+    stream, bits = c.encode_wave(image)
+    assert on_torch.encode_wave(image) == (stream, bits)
+    assert np.array_equal(on_torch.decode_wave(memoryview(stream), sides), image)
+    with pytest.raises(DamagedStreamError):
+        on_torch.decode_wave(memoryview(stream + b"ab"), sides)
+
+
+def test_a_large_image() -> None:
+    model = CodecModel.load(zoo.codec_path("fast"))
+    image = smooth_images(1, 130, 5)[0, :33]
+    assert model.cut.is_wave(*image.shape[:2])
+    data = Codec(model).encode([image])
+    on_torch = Codec(model, engine="torch")
+    assert on_torch.encode([image]) == data
+    assert np.array_equal(on_torch.decode(data, only=0), image)
+
+
 def test_groups_parts_and_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     model = CodecModel.load(zoo.codec_path("fast"))
-    monkeypatch.setattr("fsar_lab.codec.engine_causal.PIXELS", 50)
+    monkeypatch.setattr("fsar_lab.codec.causal_torch.PIXELS", 50)
     images = smooth_images(35, 4, 2)
     data = Codec(model).encode(images)
     on_torch = Codec(model, threads=2, engine="torch")
@@ -53,24 +77,26 @@ def test_groups_parts_and_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.images == (32, 33, 34)
 
 
-def test_a_decoder_sees_what_the_encoder_saw(model: CodecModel) -> None:
-    """The rows of the decoder's walk hold the intervals of the encoder, sample after sample."""
+@pytest.mark.parametrize("pixels", [1, 12, 1000])
+def test_a_decoder_sees_what_the_encoder_saw(
+    model: CodecModel, pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of the decoder's walk hold the intervals of the encoder, however that cuts its work."""
+    monkeypatch.setattr("fsar_lab.codec.causal_torch.PIXELS", pixels)
     assert isinstance(model.pixels, CausalNetTables)
     network = Network(model.pixels, "cpu")
-    images = smooth_images(2, 5, 4)
+    images = smooth_images(2, 6, 4)[:, :, :5].copy()
     starts, ends = network.intervals(images)
-    samples, at = images.reshape(2, -1), iter(range(75))
-
-    def known(rows: np.ndarray) -> np.ndarray:
-        i = next(at)
-        value = samples[:, i].astype(np.int64)
-        full = np.concatenate([rows.astype(np.int64), np.full((2, 1), 65536)], 1)
-        assert (np.diff(full) > 0).all() and (full[:, 0] == 0).all()
-        assert np.array_equal(full[[0, 1], value], starts[:, i])
-        assert np.array_equal(full[[0, 1], value + 1], ends[:, i])
-        return value.astype(np.uint16)
-
-    assert np.array_equal(network.walk((2, 5, 5), known), images)
+    walk = network.walk(images.shape[:3])
+    for step in batch_steps(images.shape[:3]):
+        for colour, rows in enumerate(walk.rows(step.places)):
+            full = np.concatenate([rows.astype(np.int64), np.full((2, 1), 65536)], 1)
+            assert (np.diff(full) > 0).all() and (full[:, 0] == 0).all()
+            value = images[(*step.places, colour)].astype(np.int64)
+            assert np.array_equal(full[[0, 1], value], starts[(*step.places, colour)])
+            assert np.array_equal(full[[0, 1], value + 1], ends[(*step.places, colour)])
+            walk.take(value.astype(np.uint16))
+    assert np.array_equal(walk.images, images)
 
 
 @pytest.mark.parametrize("spatial", [False, True])
