@@ -31,9 +31,13 @@ static int32_t number(const network_t *n, int32_t low, int32_t high, int32_t lea
 static void random_network(network_t *n) {
     static const int breaks[] = {0, 0, 0, 0, 3, 40, 1000, 30000};
     n->breaks = breaks[below(8)];
-    n->s = (ec_causal_shape){
-        1 + below(below(8) ? 3 : 7), 4 * (1 + below(5)), below(4), 4 * (1 + below(5)), below(2),
-        4 * (1 + below(3)),          1 + below(6)};
+    n->s.radius = 1 + below(below(8) ? 2 : 7); /* one by one: in an initializer the order would be open */
+    n->s.width = 4 * (1 + below(3));
+    n->s.blocks = below(4);
+    n->s.inner = 4 * (1 + below(3));
+    n->s.spatial = below(2);
+    n->s.hidden = 4 * (1 + below(3));
+    n->s.mixtures = 1 + below(EC_CAUSAL_MIXTURES);
     n->odd = below(16);
     seed_random(below(1u << 16)); /* there are more numbers than a fuzzer's bytes */
     const size_t width = n->s.width, inner = n->s.inner, hidden = n->s.hidden, blocks = n->s.blocks;
@@ -80,10 +84,11 @@ static void drop_network(network_t *n) {
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) drop(all[i]);
 }
 
-/* Images of one size, 32 in each group but the last, and where they are coded. */
+/* Images of one size, 32 in each group but the last, and where they are coded; or one image, a wave. */
 typedef struct images_t {
     const ec_causal *model;
     uint32_t height, width;
+    uint32_t wave;                /* its lanes, or 0 */
     size_t number, groups, bytes; /* of an image */
     uint8_t *streams[MOST_GROUPS];
     size_t sizes[MOST_GROUPS];
@@ -91,6 +96,7 @@ typedef struct images_t {
 } images_t;
 
 static uint32_t lanes_in(const images_t *im, size_t group) {
+    if (im->wave > 0) return im->wave;
     return group + 1 < im->groups ? EC_LANES : (uint32_t)(im->number - group * EC_LANES);
 }
 
@@ -98,11 +104,17 @@ static uint32_t lanes_in(const images_t *im, size_t group) {
 static void encode(images_t *im, const uint8_t *pixels) {
     ec_encoder e[MOST_GROUPS];
     uint64_t sizes[MOST_GROUPS];
-    const size_t each = 4 * EC_LANES + ec_encode_bound(EC_LANES, im->bytes);
+    const size_t each = 4 * EC_LANES + ec_encode_bound(im->wave > 0 ? 1 : EC_LANES, im->bytes);
     uint8_t *buffer = take(im->groups * each);
-    assert(ec_encoders_init(e, im->groups, im->number) == EC_OK);
+    if (im->wave > 0)
+        assert(ec_encoder_init(e, im->wave) == EC_OK);
+    else
+        assert(ec_encoders_init(e, im->groups, im->number) == EC_OK);
     ec_encoders_attach(e, im->groups, buffer, each);
-    assert(ec_encode_causal(e, im->groups, im->model, pixels, im->height, im->width, im->scratch) == EC_OK);
+    const int status =
+        im->wave > 0 ? ec_encode_causal_wave(e, im->model, pixels, im->height, im->width, im->scratch)
+                     : ec_encode_causal(e, im->groups, im->model, pixels, im->height, im->width, im->scratch);
+    assert(status == EC_OK);
     assert(ec_encoders_heads(e, im->groups, sizes) == EC_OK);
     for (size_t i = 0; i < im->groups; i++) {
         im->sizes[i] = (size_t)sizes[i];
@@ -117,7 +129,9 @@ static int decode(const images_t *im, uint8_t *pixels) {
     for (size_t i = 0; i < im->groups; i++)
         if (ec_decoder_init(&d[i], lanes_in(im, i), im->streams[i], im->sizes[i]) != EC_OK)
             return EC_ERR_DAMAGED;
-    const int status = ec_decode_causal(d, im->groups, im->model, im->height, im->width, pixels, im->scratch);
+    const int status =
+        im->wave > 0 ? ec_decode_causal_wave(d, im->model, im->height, im->width, pixels, im->scratch)
+                     : ec_decode_causal(d, im->groups, im->model, im->height, im->width, pixels, im->scratch);
     for (size_t i = 0; i < im->groups && status == EC_OK; i++)
         if (ec_decoder_finish(&d[i]) != EC_OK) return EC_ERR_DAMAGED;
     return status;
@@ -171,22 +185,33 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     ec_causal *model;
     feed_random(data + 1, head);
     choose_isa();
-    images_t im = {.height = below(6), .width = below(6), .number = 1 + below(below(4) ? 5 : 40)};
+    images_t im = {.height = below(4)};
+    im.width = below(5);
+    if (below(2)) {
+        im.wave = 1 + below(below(2) ? 4 : EC_LANES);
+        im.number = 1;
+        im.height += below(6);
+    } else
+        im.number = 1 + below(below(4) ? 5 : 40);
     random_network(&n);
     const int status = create(&n, &model);
     assert(status == EC_OK || status == EC_ERR_TABLE || status == EC_ERR_ARGUMENT);
     assert((status == EC_ERR_ARGUMENT) == (n.odd < 7) && (status == EC_OK) == (model != NULL));
-    if (status == EC_OK) {
-        const size_t scratch = ec_causal_scratch(model, im.height, im.width);
+    const int too_few = im.wave > 0 && im.wave < n.s.radius;
+    if (status == EC_OK && too_few) assert(ec_causal_wave_scratch(model, im.wave, im.height, im.width) == 0);
+    if (status == EC_OK && !too_few) {
+        const size_t scratch = im.wave > 0 ? ec_causal_wave_scratch(model, im.wave, im.height, im.width)
+                                           : ec_causal_scratch(model, im.height, im.width);
         im.model = model;
         im.groups = (im.number + EC_LANES - 1) / EC_LANES;
         im.bytes = (size_t)im.height * im.width * 3;
+        assert(scratch > 0);
         im.scratch = take(scratch);
         hostile_streams(&im, data + 1 + head, rest - head);
         round_trip(&im, data + 1 + head, rest - head);
         drop(im.scratch);
-        ec_causal_free(model);
     }
+    ec_causal_free(model);
     drop_network(&n);
     return 0;
 }
