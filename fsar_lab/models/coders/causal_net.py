@@ -124,7 +124,18 @@ class CausalNet(nn.Module):
             self._load(config.weights)
 
     def _load(self, name: str) -> None:
-        weights = {**self.rounding.state_dict(prefix="rounding."), **load_file(causal_weights_path(name))}
+        """Weights of the zoo. A network of more blocks, or of spatial ones, starts as the same function."""
+        stored = load_file(causal_weights_path(name))
+        blocks = sum(key.endswith(".b.weight") for key in stored)
+        weights = {**self.state_dict(), **stored}
+        for b, block in enumerate(self.body):
+            key = f"body.{b}.a.weight"
+            if b >= blocks:  # adds nothing yet
+                weights |= {
+                    f"body.{b}.b.{part}": torch.zeros_like(p) for part, p in block.b.named_parameters()
+                }  # type: ignore[union-attr]
+            elif self.config.spatial and stored[key].shape[-1] == 1:  # sees nothing around yet
+                weights[key] = functional.pad(stored[key], (1, 1, 1, 1))
         try:
             self.load_state_dict(weights)
         except RuntimeError as error:
