@@ -128,12 +128,11 @@ class CausalNet(nn.Module):
         stored = load_file(causal_weights_path(name))
         blocks = sum(key.endswith(".b.weight") for key in stored)
         weights = {**self.state_dict(), **stored}
-        for b, block in enumerate(self.body):
+        for b in range(self.config.blocks):
             key = f"body.{b}.a.weight"
             if b >= blocks:  # adds nothing yet
-                weights |= {
-                    f"body.{b}.b.{part}": torch.zeros_like(p) for part, p in block.b.named_parameters()
-                }  # type: ignore[union-attr]
+                for part in (f"body.{b}.b.weight", f"body.{b}.b.bias"):
+                    weights[part] = torch.zeros_like(weights[part])
             elif self.config.spatial and stored[key].shape[-1] == 1:  # sees nothing around yet
                 weights[key] = functional.pad(stored[key], (1, 1, 1, 1))
         try:
