@@ -41,15 +41,17 @@ def test_same_bytes_in_both_directions(model: CodecModel, device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("sides", [(1, 1), (5, 9), (34, 1)])
-def test_waves(model: CodecModel, sides: tuple[int, int], device: str) -> None:
+@pytest.mark.parametrize("recall", [False, True])
+def test_waves(model: CodecModel, recall: bool, sides: tuple[int, int], device: str) -> None:
     """Rows as lanes, also more of them than lanes."""
     image = np.ascontiguousarray(smooth_images(1, 34, 5)[0, : sides[0], : sides[1]])
     c, on_torch = Codec(model).wave_coder, Codec(model, engine="torch", device=device).wave_coder
-    stream, bits = c.encode_wave(image)
-    assert on_torch.encode_wave(image) == (stream, bits)
-    assert np.array_equal(on_torch.decode_wave(memoryview(stream), sides), image)
+    image[::2] &= 0xF0  # colours that come again
+    stream, bits = c.encode_wave(image, recall)
+    assert on_torch.encode_wave(image, recall) == (stream, bits)
+    assert np.array_equal(on_torch.decode_wave(memoryview(stream), sides, recall), image)
     with pytest.raises(DamagedStreamError):
-        on_torch.decode_wave(memoryview(stream + b"ab"), sides)
+        on_torch.decode_wave(memoryview(stream + b"ab"), sides, recall)
 
 
 def test_a_large_image() -> None:
@@ -89,7 +91,7 @@ def test_a_decoder_sees_what_the_encoder_saw(
     starts, ends = network.intervals(images)
     walk = network.walk(images.shape[:3])
     for step in batch_steps(images.shape[:3]):
-        for colour, rows in enumerate(walk.rows(step.places)):
+        for colour, (rows, _) in enumerate(walk.rows(step.places)):
             full = np.concatenate([rows.astype(np.int64), np.full((2, 1), 65536)], 1)
             assert (np.diff(full) > 0).all() and (full[:, 0] == 0).all()
             value = images[(*step.places, colour)].astype(np.int64)
