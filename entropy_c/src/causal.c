@@ -223,11 +223,11 @@ size_t ec_causal_bytes(const ec_causal *model) { return model->bytes + sizeof *m
 
 /* ---- Coding ---- */
 
-#define WAVE_PAD  16                 /* numbers before the lanes of a wave: EC_LANES stay within cache lines */
+#define WAVE_PAD  16 /* numbers before the lanes of a wave: EC_LANES stay within cache lines */
 #define MOST_SIDE ((uint32_t)1 << 15) /* of what is coded at once: larger images are cut into tiles */
 
-/* Copies that a wave still has to make: what the last rows of a turn had, until the first ones of the next need
- * it. Rings of `steps` steps. */
+/* Copies that a wave still has to make: what the last rows of a turn had, until the first ones of the next
+ * need it. Rings of `steps` steps. */
 typedef struct handed_t {
     size_t steps;
     uint32_t *pixels;                    /* [steps][radius] */
@@ -343,8 +343,7 @@ static void write_row(const ec_causal_work *w, uint32_t y, uint32_t lanes, uint8
     const size_t image = (size_t)w->height * w->width * COLOURS;
     for (uint32_t lane = 0; lane < lanes; lane++) {
         uint8_t *to = images + lane * image + (size_t)y * w->width * COLOURS;
-        for (uint32_t x = 0; x < w->width; x++, to += COLOURS)
-            pixel_to(to, row[(size_t)x * EC_LANES + lane]);
+        for (uint32_t x = 0; x < w->width; x++, to += COLOURS) pixel_to(to, row[(size_t)x * EC_LANES + lane]);
     }
 }
 
