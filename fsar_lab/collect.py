@@ -15,7 +15,8 @@ wandb=offline  or online: also log tables, plots and pictures as one W&B run in 
                files in out/wandb, for `wandb sync`)
 
 Writes report.html (opens offline), table.md, table.csv (one line an experiment, every figure, sizes in bytes)
-and the plots as PNG and SVG. Needs `pip install 'fsar_lab[report]'`.
+and the plots as PNG and SVG, in those of size against decoding speed and bundle the Pareto fronts. Needs
+`pip install 'fsar_lab[report]'`.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import ConfigError
 
 _SETTABLE = ("dataset", "callbacks")
+_CALIBRATION = "callbacks.coding.calibration_images"  # the model was made with: as the run has it
 
 
 def with_overrides(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
@@ -39,7 +40,11 @@ def with_overrides(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
     from fsar_lab.config.validate import validate
 
     parsed, problems = mistakes.parse(overrides)
-    foreign = [str(o.input_line) for o in parsed if o.key_or_group.split(".")[0] not in _SETTABLE]
+    foreign = [
+        str(o.input_line)
+        for o in parsed
+        if o.key_or_group.split(".")[0] not in _SETTABLE or o.key_or_group == _CALIBRATION
+    ]
     if foreign:
         raise ConfigError(
             f"{', '.join(foreign)}: an evaluation takes overrides of {' and '.join(_SETTABLE)} only; "
@@ -54,6 +59,7 @@ def with_overrides(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
         raise ConfigError("\n".join(problems))
     for o in values:
         OmegaConf.update(tree, o.key_or_group, o.value(), merge=True)
+    OmegaConf.update(tree, _CALIBRATION, config.callbacks.coding.calibration_images)
     changed = to_config(tree)
     here = dataclasses.replace(changed.trainer, accelerator="cpu", devices=1)  # wherever it was trained
     validate(dataclasses.replace(changed, trainer=here), training=False)

@@ -216,7 +216,7 @@ def test_a_sweep_s_report_is_one_run_of_its_group(
             ]
     assert logged["report/images.count"] == 2
     points = json.loads((files / logged["report/rate_table.path"]).read_text())
-    assert points["data"] == [["a", 1.0, 2.0, None, False]]
+    assert points["data"] == [["a", 1.0, 2.0, None, False, None]]
     everything = json.loads((files / logged["report/rows.path"]).read_text())
     assert everything["columns"] == list(KEYS)
     assert [cells[0] for cells in everything["data"]] == [row["experiment"] for row in rows]
@@ -248,4 +248,4 @@ def test_every_figure_of_a_report_comes_from_a_training(logged_sweep: LoggedSwee
         assert isinstance(table, TablePanel)
         rows = [row for _, rows, _ in table.sections for row in rows if row.get("standing") != "classical"]
         missing = {(key, c.heading) for row in rows for c in table.columns if row.get(c.key) is None}
-        assert missing <= {("runs", "error")}, missing
+        assert missing <= {("runs", "error"), ("results", "Pareto front")}, missing

@@ -144,6 +144,9 @@ def test_evaluation_codes_other_images_and_other_sizes(tiny: list[str], tmp_path
 
     own = evaluate(run_dir, ["callbacks=none"])
     assert own["bpd"] == result["bpd"] and own["bytes"] == result["bytes"]
+    assert (
+        own["config_hash"] == result["config_hash"]
+    )  # the run's own calibration, not that of callbacks=none
     photos = ["dataset=photos", "dataset.tile=32", "dataset.test_images=5", "callbacks=none"]
     other = evaluate(run_dir, photos)
     assert (other["status"], other["images"], other["image_shape"]) == ("ok", 5, [32, 32, 3])
@@ -170,6 +173,8 @@ def test_evaluation_codes_other_images_and_other_sizes(tiny: list[str], tmp_path
 
     with pytest.raises(ConfigError, match="prior"):
         evaluate(run_dir, ["prior=uniform"])
+    with pytest.raises(ConfigError, match="calibration_images"):
+        evaluate(run_dir, ["callbacks.coding.calibration_images=7"])
     with pytest.raises(ConfigError, match=r"did you mean dataset\.test_images"):
         evaluate(run_dir, ["dataset.test_image=7"])
     with pytest.raises(ConfigError, match="no option 'photo'"):
