@@ -15,7 +15,7 @@ static int is_valid(const ec_causal_shape *s) {
     return s->radius >= 1 && s->radius <= 7 && s->width >= 4 && s->width <= 256 && s->width % 4 == 0 &&
            s->blocks <= EC_CAUSAL_BLOCKS && s->inner >= 4 && s->inner <= 256 && s->inner % 4 == 0 &&
            s->spatial <= 1 && s->hidden >= 4 && s->hidden <= 64 && s->hidden % 4 == 0 && s->mixtures >= 1 &&
-           s->mixtures <= EC_CAUSAL_MIXTURES;
+           s->mixtures <= EC_CAUSAL_MIXTURES && s->conditions <= 64 && s->conditions % 4 == 0;
 }
 
 /* ---- Making a model ---- */
@@ -155,7 +155,7 @@ static int fill(ec_causal *m, const ec_causal_parts *parts, uint32_t *memory, si
                      .rows = m->kernels->dot_rows,
                      .unit = m->kernels->dot_unit,
                      .fits = 1};
-    take_first(&maker, &m->first, s->width + COLOURS, m->places, parts->first);
+    take_first(&maker, &m->first, s->width + COLOURS, m->places + s->conditions / 4, parts->first);
     int64_t stream = maker.largest;
     for (uint32_t b = 0; b < s->blocks; b++) {
         take_matrix(&maker, &m->blocks[b].inner, s->inner, m->taps * quads);
@@ -186,7 +186,7 @@ int ec_causal_create(const ec_causal_shape *shape, const ec_causal_parts *parts,
     const size_t width = padded(shape->width), neck = padded(COLOURS * shape->hidden);
     const size_t head = padded(3 * shape->mixtures);
     const size_t outputs = first + shape->blocks * (inner + width) + neck + COLOURS * head;
-    const size_t quads = first * places +
+    const size_t quads = first * (places + shape->conditions / 4) +
                          shape->blocks * (inner * taps * (shape->width / 4) + width * (shape->inner / 4)) +
                          neck * (shape->width / 4) + COLOURS * head * (shape->hidden / 4);
     const size_t units = quads * kernels->dot_unit, owns = (size_t)COLOURS * shape->hidden;
@@ -223,7 +223,7 @@ size_t ec_causal_bytes(const ec_causal *model) { return model->bytes + sizeof *m
 
 /* Numbers of 32 bits for each array of a work, in the order of open_work. */
 typedef struct sizes {
-    size_t pixels, stream_ring, stream, quads, own, out;
+    size_t pixels, stream_ring, conditions, stream, quads, own, out;
 } sizes;
 
 static sizes sizes_of(const ec_causal *m, uint32_t width) {
@@ -233,6 +233,7 @@ static sizes sizes_of(const ec_causal *m, uint32_t width) {
     widest = widest > s->hidden ? widest : s->hidden;
     const sizes n = {(s->radius + 1) * ((size_t)width + 2 * s->radius) * EC_LANES,
                      (s->spatial ? 2 * ((size_t)width + 2) : 1) * quads * EC_LANES,
+                     (size_t)width * (s->conditions / 4) * EC_LANES,
                      (size_t)padded(2 * (s->width + COLOURS)) / 2 * EC_LANES,
                      (size_t)padded(widest) / 4 * EC_LANES,
                      (size_t)padded(COLOURS * s->hidden) * EC_LANES,
@@ -245,8 +246,8 @@ static sizes sizes_of(const ec_causal *m, uint32_t width) {
 size_t ec_causal_scratch(const ec_causal *m, uint32_t height, uint32_t width) {
     if (height > MOST_SIDE || width > MOST_SIDE) return 0;
     const sizes n = sizes_of(m, width);
-    const size_t all = n.pixels + m->shape.blocks * n.stream_ring + n.stream + n.quads + n.own + n.out +
-                       (size_t)height * width * COLOURS * EC_LANES;
+    const size_t all = n.pixels + m->shape.blocks * n.stream_ring + n.conditions + n.stream + n.quads +
+                       n.own + n.out + (size_t)height * width * COLOURS * EC_LANES;
     return 4 * all + 64;
 }
 
@@ -256,8 +257,9 @@ static ec_causal_work open_work(const ec_causal *m, uint32_t height, uint32_t wi
     ec_causal_work w = {.height = height, .width = width, .pixels = scratch};
     scratch += n.pixels;
     for (uint32_t b = 0; b < m->shape.blocks; b++, scratch += n.stream_ring) w.streams[b] = scratch;
-    w.stream = (int32_t *)scratch;
-    w.quads = scratch + n.stream;
+    w.conditions = scratch;
+    w.stream = (int32_t *)(scratch + n.conditions);
+    w.quads = (uint32_t *)(w.stream + n.stream);
     w.own = (int32_t *)(w.quads + n.quads);
     w.out = w.own + n.own;
     w.intervals = (uint32_t *)(w.out + n.out);
@@ -285,6 +287,19 @@ static void read_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, ui
     }
 }
 
+/* What is known of the places of row y. */
+static void read_conditions(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
+                            const uint8_t *conditions) {
+    const size_t line = (size_t)w->width * m->shape.conditions;
+    if (line == 0) return;
+    for (uint32_t lane = 0; lane < EC_LANES; lane++) {
+        const uint8_t *from = conditions + ((lane < lanes ? lane : lanes - 1) * (size_t)w->height + y) * line;
+        for (size_t quad = 0; quad < line / 4; quad++, from += 4)
+            w->conditions[quad * EC_LANES + lane] =
+                from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+    }
+}
+
 static void write_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
                       uint8_t *images) {
     const uint32_t *row = row_of(m, w, y);
@@ -297,16 +312,19 @@ static void write_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, u
 }
 
 int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model, const uint8_t *images,
-                     uint32_t height, uint32_t width, uint32_t *scratch) {
+                     const uint8_t *conditions, uint32_t height, uint32_t width, uint32_t *scratch) {
     if (height == 0 || width == 0) return EC_OK;
     if (height > MOST_SIDE || width > MOST_SIDE) return EC_ERR_ARGUMENT;
+    if (model->shape.conditions > 0 && conditions == NULL) return EC_ERR_ARGUMENT;
     const size_t samples = (size_t)height * width * COLOURS;
+    const size_t said = (size_t)height * width * model->shape.conditions;
     for (size_t g = 0; g < groups; g++) {
         ec_encoder *e = encoders + g;
         if (ec_encode_bound(e->lanes, samples) > e->position) return EC_ERR_CAPACITY;
         const ec_causal_work w = open_work(model, height, width, scratch);
         for (uint32_t y = 0; y < height; y++) {
             read_row(model, &w, y, e->lanes, images);
+            read_conditions(model, &w, y, e->lanes, conditions);
             model->kernels->causal_row(model, &w, y);
         }
         ec_flow flow;
@@ -314,20 +332,24 @@ int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model
         model->kernels->causal_push(model, w.intervals, samples, ec_lane_mask(e->lanes), flow.x, &flow.out);
         ec_flow_end(&flow, e);
         images += e->lanes * samples;
+        if (said > 0) conditions += e->lanes * said;
     }
     return EC_OK;
 }
 
-int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, uint32_t height,
-                     uint32_t width, uint8_t *images, uint32_t *scratch) {
+int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, const uint8_t *conditions,
+                     uint32_t height, uint32_t width, uint8_t *images, uint32_t *scratch) {
     if (height == 0 || width == 0) return EC_OK;
     if (height > MOST_SIDE || width > MOST_SIDE) return EC_ERR_ARGUMENT;
+    if (model->shape.conditions > 0 && conditions == NULL) return EC_ERR_ARGUMENT;
+    const size_t said = (size_t)height * width * model->shape.conditions;
     for (size_t g = 0; g < groups; g++) {
         ec_decoder *d = decoders + g;
         const ec_causal_work w = open_work(model, height, width, scratch);
         ec_flow flow;
         ec_flow_open(&flow, d);
         for (uint32_t y = 0; y < height; y++) {
+            read_conditions(model, &w, y, d->lanes, conditions);
             const int status = model->kernels->causal_pop_row(model, &w, y, &flow, ec_lane_mask(d->lanes));
             if (status != EC_OK) return status;
             write_row(model, &w, y, d->lanes, images);
@@ -335,6 +357,7 @@ int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model
         const int status = ec_reader_done(&flow.reader, flow.x, d);
         if (status != EC_OK) return status;
         images += (size_t)d->lanes * height * width * COLOURS;
+        if (said > 0) conditions += d->lanes * said;
     }
     return EC_OK;
 }

@@ -50,6 +50,7 @@ typedef struct ec_causal_work {
     uint32_t *pixels; /* [r + 1][width + 2 r][EC_LANES], a ring of rows */
     uint32_t
         *streams[EC_CAUSAL_BLOCKS]; /* [2][width + 2][quads][EC_LANES], rings of what spatial blocks see */
+    uint32_t *conditions;           /* [width][quads][EC_LANES], of the current row */
     int32_t *stream;                /* [width + 3, linear predictions last][EC_LANES] */
     uint32_t *quads;                /* [widest / 4][EC_LANES] */
     int32_t *own;                   /* [3 * hidden][EC_LANES] */

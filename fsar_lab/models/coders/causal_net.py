@@ -5,8 +5,8 @@ for every colour a small head that also sees how far the colours before it were 
 discretised logistics (PixelCNN++, Salimans et al. 2017). A linear prediction from the same window bypasses
 the network and carries the means; it starts as 0.75 left + 0.75 up - 0.5 up-left, which makes training quick.
 
-With latents the synthesis network says a few bytes of every place, its *conditions*, known before any pixel: the
-network sees those of the current place beside the window (conditional PixelCNN, van den Oord et al. 2016).
+With latents, the synthesis network says a few bytes of every place, its *conditions*, known before any pixel;
+this network sees those of the current place beside the window (conditional PixelCNN, arXiv:1606.05328).
 
 Coded: by the integers that `exporting.causal` makes of it, entropy_c.h, "Causal networks".
 """
@@ -153,16 +153,13 @@ class CausalNet(nn.Module):
         return window + c.blocks * block + heads
 
     def on_step(self, step: int, steps: int) -> None:
-        """Begin to round when it is time: the next pass sets the exponents."""
+        """Begin to round when it is time."""
         if not self.rounding.active and step >= self.config.round_from * steps:
-            self.rounding.measuring = True
+            self.start_rounding()
 
-    def start_rounding(self, x: Tensor, theta: Tensor | None = None) -> None:
-        """Set all exponents from uint8 images [N, 3, H, W] and what is said of them, and round from now on."""
+    def start_rounding(self) -> None:
+        """Round from now on: the next pass sets the exponents."""
         self.rounding.measuring = True
-        with torch.no_grad():
-            self._features(x, theta)
-            self._choose()
 
     def _choose(self) -> None:
         """Exponents of the matrices, given those of the activations."""
@@ -192,7 +189,7 @@ class CausalNet(nn.Module):
         return weight
 
     def _stream(self, inputs: Tensor, theta: Tensor | None) -> Tensor:
-        """Colours and ones [N, 4, H, W], conditions [N, conditions, H, W] -> the neck's [N, 3 hidden, H, W]."""
+        """Colours and ones [N, 4, H, W], theta [N, conditions, H, W] -> the neck's [N, 3 hidden, H, W]."""
         rounding, r = self.rounding, self.config.radius
         first = rounding.matrix("first_matrix", self.first.masked / PIXEL) * PIXEL
         h = functional.conv2d(inputs, first, self.first.bias, padding=r)
@@ -224,7 +221,7 @@ class CausalNet(nn.Module):
         return through(linear, half_up(linear * STEPS) / STEPS)
 
     def _features(self, x: Tensor, theta: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Means [N, 3, H, W] and head outputs [N, 3, 3, K, H, W] of uint8 x [N, 3, H, W]; theta as `nats` has it."""
+        """Means [N, 3, H, W] and head outputs [N, 3, 3, K, H, W]; arguments as `nats` has them."""
         value = x.float()
         centred = value - GREY
         inputs = torch.cat([centred / PIXEL, torch.ones_like(centred[:, :1])], 1)
@@ -250,7 +247,7 @@ class CausalNet(nn.Module):
         return torch.stack(means, 1), torch.stack(outs, 1)
 
     def nats(self, theta: Tensor | None, x: Tensor) -> Tensor:
-        """Code length of uint8 x [N, 3, H, W], [N, 3, H, W] in nats; theta: [N, conditions, H, W], or none."""
+        """Code length of uint8 x [N, 3, H, W] in nats, [N, 3, H, W]; theta [N, conditions, H, W] if any."""
         means, outs = self._features(x, theta)
         if self.rounding.measuring:
             self._choose()
