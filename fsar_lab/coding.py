@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,8 @@ def _arrays(codec: Codec, images: Images) -> Iterator[NDArray[np.uint8]]:
     if isinstance(images, np.ndarray):
         yield images
         return
-    runs, factor = tiling.size_runs(images), codec.model.factor
-    for part in tiling.in_groups(runs, tiling.TILE, factor, lanes=ESTIMATED_TILES):
+    cut = replace(codec.model.cut, lanes=ESTIMATED_TILES)
+    for part in tiling.in_groups(tiling.size_runs(images), cut):
         yield part.cut(images)
 
 

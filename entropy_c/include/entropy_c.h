@@ -258,6 +258,7 @@ size_t ec_causal_bytes(const ec_causal *model);
 /* Bytes of scratch (4-byte aligned) that coding images of height x width, each at most 2^15, needs; else 0.
  */
 size_t ec_causal_scratch(const ec_causal *model, uint32_t height, uint32_t width);
+size_t ec_causal_wave_scratch(const ec_causal *model, uint32_t lanes, uint32_t height, uint32_t width);
 
 /* ---- Encoding ---- */
 
@@ -329,13 +330,16 @@ int ec_encode_mixture(ec_encoder *encoders, size_t groups, const ec_pixels *mode
                       uint32_t width);
 
 /* The same for one image whose rows are the lanes: row r runs a few columns behind row r - 1, all contexts
- * crossing the lanes (docs/FORMAT-entropy.md, "Waves"). The encoder's lanes may be any number; more than the
- * height of the image are a waste of states. Also EC_ERR_ARGUMENT if an offset points to a row below. */
+ * crossing the lanes (docs/FORMAT-entropy.md, "Waves"). The encoder's lanes may be any number (of a causal
+ * network at least its radius); more than the height of the image are a waste of states. Also EC_ERR_ARGUMENT
+ * if an offset points to a row below, or a causal network has conditions. */
 int ec_encode_fsar_wave(ec_encoder *encoder, const ec_fsar *model, const uint16_t *indices, uint32_t height,
                         uint32_t width, uint16_t *scratch);
 int ec_encode_pixels_wave(ec_encoder *encoder, const ec_pixels *model, const uint8_t *image,
                           const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
                           uint8_t *scratch);
+int ec_encode_causal_wave(ec_encoder *encoder, const ec_causal *model, const uint8_t *image, uint32_t height,
+                          uint32_t width, uint32_t *scratch);
 
 /* ---- Decoding ---- */
 
@@ -377,6 +381,8 @@ int ec_decode_fsar_wave(ec_decoder *decoder, const ec_fsar *model, uint32_t heig
 int ec_decode_pixels_wave(ec_decoder *decoder, const ec_pixels *model, const int16_t *logits,
                           const uint8_t *scales, uint32_t height, uint32_t width, uint8_t *image,
                           uint8_t *scratch);
+int ec_decode_causal_wave(ec_decoder *decoder, const ec_causal *model, uint32_t height, uint32_t width,
+                          uint8_t *image, uint32_t *scratch);
 /* EC_OK if every state is 2^16 again and every word was consumed, else EC_ERR_DAMAGED. */
 int ec_decoder_finish(const ec_decoder *decoder);
 /* The number of groups before the first one that has not come to such an end: `groups` if all have. */

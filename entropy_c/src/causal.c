@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "causal.h"
+#include "geometry.h"
 
 #define COLOURS    EC_CAUSAL_COLOURS
 #define MOST_SHIFT 24
@@ -221,69 +222,117 @@ size_t ec_causal_bytes(const ec_causal *model) { return model->bytes + sizeof *m
 
 /* ---- Coding ---- */
 
-/* Numbers of 32 bits for each array of a work, in the order of open_work. */
-typedef struct sizes {
-    size_t pixels, stream_ring, conditions, stream, quads, own, out;
-} sizes;
+#define WAVE_PAD  16 /* numbers before the lanes of a wave: EC_LANES stay within cache lines */
+#define MOST_SIDE ((uint32_t)1 << 15) /* of what is coded at once: larger images are cut into tiles */
 
-static sizes sizes_of(const ec_causal *m, uint32_t width) {
+/* Copies that a wave still has to make: what the last rows of a turn had, until the first ones of the next
+ * need it. Rings of `steps` steps. */
+typedef struct handed_t {
+    size_t steps;
+    uint32_t *pixels;                    /* [steps][radius] */
+    uint32_t *streams[EC_CAUSAL_BLOCKS]; /* [steps][quads] */
+} handed_t;
+
+/* Numbers of 32 bits for each array, in the order of open_work. */
+typedef struct sizes_t {
+    size_t lag, stride, ring, stream_ring;
+    size_t pixels, streams, conditions, stream, quads, own, out, handed_pixels, handed_streams, intervals,
+        all;
+} sizes_t;
+
+/* g: of a wave, or NULL. */
+static sizes_t sizes_of(const ec_causal *m, const ec_geometry *g, uint32_t height, uint32_t width) {
     const ec_causal_shape *s = &m->shape;
-    const size_t quads = s->width / 4;
+    const size_t quads = s->width / 4, steps = g ? g->end : (size_t)height * width;
     uint32_t widest = s->width > s->inner ? s->width : s->inner;
     widest = widest > s->hidden ? widest : s->hidden;
-    const sizes n = {(s->radius + 1) * ((size_t)width + 2 * s->radius) * EC_LANES,
-                     (s->spatial ? 2 * ((size_t)width + 2) : 1) * quads * EC_LANES,
-                     (size_t)width * (s->conditions / 4) * EC_LANES,
-                     (size_t)padded(2 * (s->width + COLOURS)) / 2 * EC_LANES,
-                     (size_t)padded(widest) / 4 * EC_LANES,
-                     (size_t)padded(COLOURS * s->hidden) * EC_LANES,
-                     (size_t)padded(3 * s->mixtures) * EC_LANES};
+    sizes_t n = {.lag = g ? g->lag : (size_t)width + s->radius, .stride = EC_LANES + (g ? WAVE_PAD : 0)};
+    n.ring = (s->radius + 1) * n.lag; /* the window reaches radius * (lag + 1) steps back */
+    n.stream_ring = 2 * n.lag;
+    n.pixels = n.ring * n.stride;
+    n.streams = s->spatial ? n.stream_ring * quads * n.stride : quads * EC_LANES;
+    n.conditions = (size_t)width * (s->conditions / 4) * EC_LANES;
+    n.stream = (size_t)padded(2 * (s->width + COLOURS)) / 2 * EC_LANES;
+    n.quads = (size_t)padded(widest) / 4 * EC_LANES;
+    n.own = (size_t)padded(COLOURS * s->hidden) * EC_LANES;
+    n.out = (size_t)padded(3 * s->mixtures) * EC_LANES;
+    n.handed_pixels = g ? (g->skew + 1) * s->radius : 0;
+    n.handed_streams = g && s->spatial ? (g->skew + 1) * quads : 0;
+    n.intervals = steps * COLOURS * EC_LANES;
+    n.all = n.pixels + s->blocks * (n.streams + n.handed_streams) + n.conditions + n.stream + n.quads +
+            n.own + n.out + n.handed_pixels + n.intervals;
     return n;
 }
 
-#define MOST_SIDE ((uint32_t)1 << 15) /* of what is coded at once: larger images are cut into tiles */
+static int fits(uint32_t height, uint32_t width) { return height <= MOST_SIDE && width <= MOST_SIDE; }
 
-size_t ec_causal_scratch(const ec_causal *m, uint32_t height, uint32_t width) {
-    if (height > MOST_SIDE || width > MOST_SIDE) return 0;
-    const sizes n = sizes_of(m, width);
-    const size_t all = n.pixels + m->shape.blocks * n.stream_ring + n.conditions + n.stream + n.quads +
-                       n.own + n.out + (size_t)height * width * COLOURS * EC_LANES;
-    return 4 * all + 64;
+static void set_all(uint32_t *to, size_t count, uint32_t value) {
+    for (size_t i = 0; i < count; i++) to[i] = value;
 }
 
-static ec_causal_work open_work(const ec_causal *m, uint32_t height, uint32_t width, uint32_t *scratch) {
-    const sizes n = sizes_of(m, width);
+static ec_causal_work open_work(const ec_causal *m, const ec_geometry *g, uint32_t height, uint32_t width,
+                                uint32_t *scratch, handed_t *handed) {
+    const sizes_t n = sizes_of(m, g, height, width);
     scratch += (64 - (uintptr_t)scratch % 64) % 64 / 4; /* vectors within cache lines */
-    ec_causal_work w = {.height = height, .width = width, .pixels = scratch};
+    ec_causal_work w = {.height = height,
+                        .width = width,
+                        .across = g != NULL,
+                        .lag = n.lag,
+                        .stride = n.stride,
+                        .ring = n.ring,
+                        .stream_ring = n.stream_ring,
+                        .pixels = scratch};
     scratch += n.pixels;
-    for (uint32_t b = 0; b < m->shape.blocks; b++, scratch += n.stream_ring) w.streams[b] = scratch;
+    for (uint32_t b = 0; b < m->shape.blocks; b++, scratch += n.streams) w.streams[b] = scratch;
     w.conditions = scratch;
     w.stream = (int32_t *)(scratch + n.conditions);
     w.quads = (uint32_t *)(w.stream + n.stream);
     w.own = (int32_t *)(w.quads + n.quads);
     w.out = w.own + n.own;
     w.intervals = (uint32_t *)(w.out + n.out);
-    for (size_t i = 0; i < n.pixels; i++) w.pixels[i] = EC_CAUSAL_BORDER;
-    if (m->shape.blocks > 0) memset(w.streams[0], 0, 4 * m->shape.blocks * n.stream_ring);
+    set_all(w.pixels, n.pixels, EC_CAUSAL_BORDER);
+    for (uint32_t b = 0; b < m->shape.blocks; b++) set_all(w.streams[b], n.streams, 0);
+    if (g) {
+        scratch = w.intervals + n.intervals;
+        *handed = (handed_t){.steps = g->skew + 1, .pixels = scratch};
+        set_all(handed->pixels, n.handed_pixels, EC_CAUSAL_BORDER);
+        scratch += n.handed_pixels;
+        for (uint32_t b = 0; b < m->shape.blocks; b++, scratch += n.handed_streams) {
+            handed->streams[b] = scratch;
+            set_all(scratch, n.handed_streams, 0);
+        }
+    }
     return w;
 }
 
-/* The pixels of row y in the ring; columns not coded yet hold an older row, which no window sees. */
-static uint32_t *row_of(const ec_causal *m, const ec_causal_work *w, uint32_t y) {
-    const uint32_t r = m->shape.radius;
-    return w->pixels + (y % (r + 1) * ((size_t)w->width + 2 * r) + r) * EC_LANES;
+/* The pixels of a step. */
+static uint32_t *pixels_of(const ec_causal_work *w, size_t step) {
+    return w->pixels + step % w->ring * w->stride + (w->stride - EC_LANES);
 }
 
-static void read_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
-                     const uint8_t *images) {
-    uint32_t *row = row_of(m, w, y);
+static uint32_t pixel_from(const uint8_t *from) {
+    return EC_CAUSAL_INSIDE | from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16;
+}
+
+static void pixel_to(uint8_t *to, uint32_t pixel) {
+    for (int c = 0; c < COLOURS; c++) to[c] = (uint8_t)(pixel >> 8 * c);
+}
+
+/* ---- A batch: a lane is an image ---- */
+
+size_t ec_causal_scratch(const ec_causal *m, uint32_t height, uint32_t width) {
+    return fits(height, width) ? 4 * sizes_of(m, NULL, height, width).all + 64 : 0;
+}
+
+/* Row y in the ring; columns not coded yet hold an older row, which no window sees. */
+static void read_row(const ec_causal_work *w, uint32_t y, uint32_t lanes, const uint8_t *images) {
+    uint32_t *row = pixels_of(w, y * w->lag);
     const size_t image = (size_t)w->height * w->width * COLOURS;
     for (uint32_t lane = 0; lane < EC_LANES; lane++) {
         const uint8_t *from =
             images + (lane < lanes ? lane : lanes - 1) * image + (size_t)y * w->width * COLOURS;
         for (uint32_t x = 0; x < w->width; x++, from += COLOURS)
-            row[(size_t)x * EC_LANES + lane] =
-                EC_CAUSAL_INSIDE | from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16;
+            row[(size_t)x * EC_LANES + lane] = pixel_from(from);
     }
 }
 
@@ -300,32 +349,29 @@ static void read_conditions(const ec_causal *m, const ec_causal_work *w, uint32_
     }
 }
 
-static void write_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
-                      uint8_t *images) {
-    const uint32_t *row = row_of(m, w, y);
+static void write_row(const ec_causal_work *w, uint32_t y, uint32_t lanes, uint8_t *images) {
+    const uint32_t *row = pixels_of(w, y * w->lag);
     const size_t image = (size_t)w->height * w->width * COLOURS;
     for (uint32_t lane = 0; lane < lanes; lane++) {
         uint8_t *to = images + lane * image + (size_t)y * w->width * COLOURS;
-        for (uint32_t x = 0; x < w->width; x++, to += COLOURS)
-            for (int c = 0; c < COLOURS; c++) to[c] = (uint8_t)(row[(size_t)x * EC_LANES + lane] >> 8 * c);
+        for (uint32_t x = 0; x < w->width; x++, to += COLOURS) pixel_to(to, row[(size_t)x * EC_LANES + lane]);
     }
 }
 
 int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model, const uint8_t *images,
                      const uint8_t *conditions, uint32_t height, uint32_t width, uint32_t *scratch) {
     if (height == 0 || width == 0) return EC_OK;
-    if (height > MOST_SIDE || width > MOST_SIDE) return EC_ERR_ARGUMENT;
-    if (model->shape.conditions > 0 && conditions == NULL) return EC_ERR_ARGUMENT;
-    const size_t samples = (size_t)height * width * COLOURS;
+    if (!fits(height, width) || (model->shape.conditions > 0 && conditions == NULL)) return EC_ERR_ARGUMENT;
     const size_t said = (size_t)height * width * model->shape.conditions;
+    const size_t samples = (size_t)height * width * COLOURS, row = (size_t)width * COLOURS * EC_LANES;
     for (size_t g = 0; g < groups; g++) {
         ec_encoder *e = encoders + g;
         if (ec_encode_bound(e->lanes, samples) > e->position) return EC_ERR_CAPACITY;
-        const ec_causal_work w = open_work(model, height, width, scratch);
+        const ec_causal_work w = open_work(model, NULL, height, width, scratch, NULL);
         for (uint32_t y = 0; y < height; y++) {
-            read_row(model, &w, y, e->lanes, images);
+            read_row(&w, y, e->lanes, images);
             read_conditions(model, &w, y, e->lanes, conditions);
-            model->kernels->causal_row(model, &w, y);
+            model->kernels->causal_intervals(model, &w, y * w.lag, width, w.intervals + y * row);
         }
         ec_flow flow;
         ec_flow_begin(&flow, e);
@@ -340,19 +386,19 @@ int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model
 int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, const uint8_t *conditions,
                      uint32_t height, uint32_t width, uint8_t *images, uint32_t *scratch) {
     if (height == 0 || width == 0) return EC_OK;
-    if (height > MOST_SIDE || width > MOST_SIDE) return EC_ERR_ARGUMENT;
-    if (model->shape.conditions > 0 && conditions == NULL) return EC_ERR_ARGUMENT;
+    if (!fits(height, width) || (model->shape.conditions > 0 && conditions == NULL)) return EC_ERR_ARGUMENT;
     const size_t said = (size_t)height * width * model->shape.conditions;
     for (size_t g = 0; g < groups; g++) {
         ec_decoder *d = decoders + g;
-        const ec_causal_work w = open_work(model, height, width, scratch);
+        const ec_causal_work w = open_work(model, NULL, height, width, scratch, NULL);
+        const uint32_t mask = ec_lane_mask(d->lanes);
         ec_flow flow;
         ec_flow_open(&flow, d);
         for (uint32_t y = 0; y < height; y++) {
             read_conditions(model, &w, y, d->lanes, conditions);
-            const int status = model->kernels->causal_pop_row(model, &w, y, &flow, ec_lane_mask(d->lanes));
+            const int status = model->kernels->causal_pop(model, &w, y * w.lag, width, &flow, mask);
             if (status != EC_OK) return status;
-            write_row(model, &w, y, d->lanes, images);
+            write_row(&w, y, d->lanes, images);
         }
         const int status = ec_reader_done(&flow.reader, flow.x, d);
         if (status != EC_OK) return status;
@@ -360,4 +406,109 @@ int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model
         if (said > 0) conditions += d->lanes * said;
     }
     return EC_OK;
+}
+
+/* ---- A wave: a lane is every n-th row of one image ---- */
+
+static ec_geometry plan(const ec_causal *m, uint32_t lanes, uint32_t height, uint32_t width) {
+    const uint32_t r = m->shape.radius; /* blocks see no farther; also in narrow images all of it counts */
+    const ec_span span = {.left = r, .right = r, .up = r, .lag = r + 1};
+    return ec_plan(&span, 1, lanes, 1, height, width, COLOURS);
+}
+
+static int is_wave(const ec_causal *m, uint32_t lanes, uint32_t height, uint32_t width) {
+    return fits(height, width) && lanes >= m->shape.radius && m->shape.conditions == 0;
+}
+
+size_t ec_causal_wave_scratch(const ec_causal *m, uint32_t lanes, uint32_t height, uint32_t width) {
+    if (!is_wave(m, lanes, height, width)) return 0;
+    if (height == 0 || width == 0) return 64;
+    const ec_geometry g = plan(m, lanes, height, width);
+    return 4 * sizes_of(m, &g, height, width).all + 64;
+}
+
+/* The sample of the image that an active lane codes at a step. */
+static size_t sample_of(const ec_geometry *g, size_t step, uint32_t lane) {
+    uint32_t row, column;
+    ec_lane_place(g, step, lane, &row, &column);
+    return ((size_t)row * g->width + column) * COLOURS;
+}
+
+static void clear_lanes(uint32_t *place, uint32_t lanes, uint32_t value) {
+    for (uint32_t lane = 0; lanes != 0; lane++, lanes >>= 1)
+        if (lanes & 1) place[lane] = value;
+}
+
+/* Before lane 0, what the rows above its own had there: the copy of now, and the one that is due. */
+static void hand_down(uint32_t *place, uint32_t lanes, uint32_t *in, const uint32_t *out) {
+    *in = place[lanes];
+    *place = *out;
+}
+
+/* After a step: what lanes outside the image computed is not there, and what is below finds its copies. */
+static void finish_step(const ec_causal *m, const ec_causal_work *w, const handed_t *handed, uint32_t lanes,
+                        size_t step, uint32_t idle) {
+    const uint32_t r = m->shape.radius, quads = m->shape.width / 4;
+    const size_t in = step % handed->steps, out = (step + 1) % handed->steps;
+    uint32_t *pixels = pixels_of(w, step);
+    clear_lanes(pixels, idle, EC_CAUSAL_BORDER);
+    for (uint32_t k = 0; k < r; k++)
+        hand_down(pixels - 1 - k, lanes, handed->pixels + in * r + k, handed->pixels + out * r + k);
+    if (!m->shape.spatial) return;
+    for (uint32_t b = 0; b < m->shape.blocks; b++) {
+        uint32_t *place = w->streams[b] + step % w->stream_ring * quads * w->stride + WAVE_PAD;
+        for (uint32_t q = 0; q < quads; q++, place += w->stride) {
+            clear_lanes(place, idle, 0);
+            hand_down(place - 1, lanes, handed->streams[b] + in * quads + q,
+                      handed->streams[b] + out * quads + q);
+        }
+    }
+}
+
+int ec_encode_causal_wave(ec_encoder *e, const ec_causal *model, const uint8_t *image, uint32_t height,
+                          uint32_t width, uint32_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    if (!is_wave(model, e->lanes, height, width)) return EC_ERR_ARGUMENT;
+    if (ec_encode_bound(1, (size_t)height * width * COLOURS) > e->position) return EC_ERR_CAPACITY;
+    const ec_geometry g = plan(model, e->lanes, height, width);
+    handed_t handed;
+    const ec_causal_work w = open_work(model, &g, height, width, scratch, &handed);
+    const size_t each = (size_t)COLOURS * EC_LANES;
+    for (ec_run run = {0}; ec_next_run(&g, &run);)
+        for (size_t step = run.first; step < run.first + run.steps; step++) {
+            uint32_t *pixels = pixels_of(&w, step);
+            for (uint32_t lane = 0; lane < EC_LANES; lane++)
+                if (run.mask >> lane & 1) pixels[lane] = pixel_from(image + sample_of(&g, step, lane));
+            clear_lanes(pixels, ~run.mask, EC_CAUSAL_BORDER);
+            model->kernels->causal_intervals(model, &w, step, 1, w.intervals + step * each);
+            finish_step(model, &w, &handed, e->lanes, step, ~run.mask);
+        }
+    ec_flow flow;
+    ec_flow_begin(&flow, e);
+    for (ec_run run = {.first = g.end}; ec_previous_run(&g, &run);)
+        model->kernels->causal_push(model, w.intervals + run.first * each, run.steps * COLOURS, run.mask,
+                                    flow.x, &flow.out);
+    ec_flow_end(&flow, e);
+    return EC_OK;
+}
+
+int ec_decode_causal_wave(ec_decoder *d, const ec_causal *model, uint32_t height, uint32_t width,
+                          uint8_t *image, uint32_t *scratch) {
+    if (height == 0 || width == 0) return EC_OK;
+    if (!is_wave(model, d->lanes, height, width)) return EC_ERR_ARGUMENT;
+    const ec_geometry g = plan(model, d->lanes, height, width);
+    handed_t handed;
+    const ec_causal_work w = open_work(model, &g, height, width, scratch, &handed);
+    ec_flow flow;
+    ec_flow_open(&flow, d);
+    for (ec_run run = {0}; ec_next_run(&g, &run);)
+        for (size_t step = run.first; step < run.first + run.steps; step++) {
+            const int status = model->kernels->causal_pop(model, &w, step, 1, &flow, run.mask);
+            if (status != EC_OK) return status;
+            const uint32_t *pixels = pixels_of(&w, step);
+            for (uint32_t lane = 0; lane < EC_LANES; lane++)
+                if (run.mask >> lane & 1) pixel_to(image + sample_of(&g, step, lane), pixels[lane]);
+            finish_step(model, &w, &handed, d->lanes, step, ~run.mask);
+        }
+    return ec_reader_done(&flow.reader, flow.x, d);
 }

@@ -44,18 +44,27 @@ struct ec_causal {
     size_t bytes;
 };
 
-/* Where a group's network works; all of it is in the caller's scratch. */
+/* Where a group's network works; all of it is in the caller's scratch.
+ *
+ * Time goes in steps (geometry.h). What lanes had at a step stands in rings of steps: a *place* is a quad's
+ * number of every lane, `stride` numbers of which the last EC_LANES are the lanes'. A row begins `lag` steps
+ * after the one above it: in a batch that is a whole row and its gap, which stays as it is outside the image,
+ * and the row above is in the same lane; in a wave it is the lane before (`across`), and before lane 0 stand
+ * copies. */
 typedef struct ec_causal_work {
     uint32_t height, width;
-    uint32_t *pixels; /* [r + 1][width + 2 r][EC_LANES], a ring of rows */
-    uint32_t
-        *streams[EC_CAUSAL_BLOCKS]; /* [2][width + 2][quads][EC_LANES], rings of what spatial blocks see */
-    uint32_t *conditions;           /* [width][quads][EC_LANES], of the current row */
-    int32_t *stream;                /* [width + 3, linear predictions last][EC_LANES] */
-    uint32_t *quads;                /* [widest / 4][EC_LANES] */
-    int32_t *own;                   /* [3 * hidden][EC_LANES] */
-    int32_t *out;                   /* [outputs of a head][EC_LANES] */
-    uint32_t *intervals;            /* encoding: [samples][EC_LANES], start | count << 16 */
+    uint32_t across; /* 1 in a wave, else 0 */
+    size_t lag, stride;
+    size_t ring, stream_ring;            /* steps */
+    uint32_t *pixels;                    /* [ring][stride] */
+    uint32_t *streams[EC_CAUSAL_BLOCKS]; /* what spatial blocks see: [stream_ring][quads][stride]; others: one
+                                            step */
+    uint32_t *conditions;                /* of a batch, the current row's: [width][quads][EC_LANES] */
+    int32_t *stream;                     /* [width + 3, linear predictions last][EC_LANES] */
+    uint32_t *quads;                     /* [widest / 4][EC_LANES] */
+    int32_t *own;                        /* [3 * hidden][EC_LANES] */
+    int32_t *out;                        /* [outputs of a head][EC_LANES] */
+    uint32_t *intervals;                 /* encoding: [samples][EC_LANES], start | count << 16 */
 } ec_causal_work;
 
 #endif

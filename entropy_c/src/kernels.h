@@ -140,12 +140,13 @@ typedef struct ec_kernels {
     /* Causal networks (causal.h): how weights are stored, [outputs / dot_rows][quads][dot_rows][dot_unit];
      * dot_unit 1: four bytes, 2: two pairs of 16 bits, of the even and of the odd bytes. */
     uint32_t dot_rows, dot_unit;
-    /* Intervals of a row of pixels; pushing `count` steps of them; decoding a row. */
-    void (*causal_row)(const ec_causal *model, const struct ec_causal_work *work, uint32_t row);
+    /* Intervals of the samples of `count` steps; pushing `count` steps of one sample, last first; decoding. */
+    void (*causal_intervals)(const ec_causal *model, const struct ec_causal_work *work, size_t first,
+                             size_t count, uint32_t *intervals);
     void (*causal_push)(const ec_causal *model, const uint32_t *intervals, size_t count, uint32_t mask,
                         uint32_t *x, uint8_t **out);
-    int (*causal_pop_row)(const ec_causal *model, const struct ec_causal_work *work, uint32_t row,
-                          ec_flow *flow, uint32_t mask);
+    int (*causal_pop)(const ec_causal *model, const struct ec_causal_work *work, size_t first, size_t count,
+                      ec_flow *flow, uint32_t mask);
 
     /* Contexts (context.h), at the pixel or the sample `at` bytes into the history: symbols, states and
      * errors of all colours; predictions and tables of one colour's next sample; that sample and its error.

@@ -263,6 +263,51 @@ static void against_reference(void) {
     }
 }
 
+/* The rows of one image as lanes: comes back, and damage is noticed or decodes to something. That the bytes
+ * are right is for tests/entropy/test_causal.py. */
+static void waves(void) {
+    static model_t m;
+    for (int round = 0; round < 6; round++) {
+        const uint32_t height = 1 + below(80), width = 1 + below(round < 3 ? 5 : 40);
+        const uint32_t lanes = round % 2 ? EC_LANES : 3 + below(30);
+        const size_t bytes = (size_t)height * width * 3, bound = ec_encode_bound(1, bytes);
+        ec_causal *model;
+        random_model(&m);
+        m.s.conditions = 0;
+        assert(create(&m, &model) == EC_OK);
+        uint8_t *image = take(bytes), *out = take(bytes), *buffer = take(bound);
+        for (size_t i = 0; i < bytes; i++)
+            image[i] = (uint8_t)(i < 3 ? below(256) : (uint32_t)(image[i - 3] + between(-9, 9)));
+        void *scratch = take(ec_causal_wave_scratch(model, lanes, height, width));
+        ec_encoder e;
+        assert(ec_encoder_init(&e, lanes) == EC_OK);
+        ec_encoder_attach(&e, buffer, bound);
+        assert(ec_encode_causal_wave(&e, model, image, height, width, scratch) == EC_OK);
+        const size_t words = bound - e.position, size = 4 * (size_t)lanes + words;
+        uint8_t *stream = take(size);
+        ec_encoder_states(&e, stream);
+        memcpy(stream + 4 * (size_t)lanes, buffer + e.position, words);
+        ec_decoder d;
+        assert(ec_decoder_init(&d, lanes, stream, size) == EC_OK);
+        assert(ec_decode_causal_wave(&d, model, height, width, out, scratch) == EC_OK);
+        assert(ec_decoder_finish(&d) == EC_OK && memcmp(out, image, bytes) == 0);
+        for (int damage = 0; damage < 5; damage++) {
+            stream[below((uint32_t)size)] ^= (uint8_t)(1 + below(255));
+            if (ec_decoder_init(&d, lanes, stream, size) != EC_OK) continue;
+            const int status = ec_decode_causal_wave(&d, model, height, width, out, scratch);
+            assert(status == EC_OK || status == EC_ERR_TRUNCATED);
+        }
+        ec_encoder_attach(&e, buffer, bound - 1);
+        assert(ec_encode_causal_wave(&e, model, image, height, width, scratch) == EC_ERR_CAPACITY);
+        drop(stream);
+        drop(image);
+        drop(out);
+        drop(buffer);
+        drop(scratch);
+        ec_causal_free(model);
+    }
+}
+
 static void refusals(void) {
     static model_t m, wrong;
     ec_causal *model;
@@ -284,12 +329,22 @@ static void refusals(void) {
     assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
     wrong.s.conditions = 68;
     assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
+    m.s.radius = 3;
+    m.s.conditions = 0;
     assert(create(&m, &model) == EC_OK);
+    assert(ec_causal_wave_scratch(model, 2, 9, 9) == 0 && ec_causal_wave_scratch(model, 32, 9, 40000) == 0);
     assert(ec_causal_scratch(model, 40000, 1) == 0 && ec_causal_scratch(model, 1, UINT32_MAX) == 0);
     ec_encoder e;
     assert(ec_encoder_init(&e, 1) == EC_OK);
     assert(ec_encode_causal(&e, 1, model, NULL, NULL, UINT32_MAX, UINT32_MAX, NULL) == EC_ERR_ARGUMENT);
     assert(ec_encode_causal(&e, 1, model, NULL, NULL, 0, 7, NULL) == EC_OK);
+    assert(ec_encode_causal_wave(&e, model, NULL, 9, 9, NULL) == EC_ERR_ARGUMENT);
+    ec_causal_free(model);
+    m.s.conditions = 4;
+    assert(create(&m, &model) == EC_OK);
+    assert(ec_causal_wave_scratch(model, 32, 9, 9) == 0);
+    assert(ec_encoder_init(&e, EC_LANES) == EC_OK);
+    assert(ec_encode_causal_wave(&e, model, NULL, 9, 9, NULL) == EC_ERR_ARGUMENT);
     ec_causal_free(model);
     ec_causal_free(NULL);
 }
@@ -297,9 +352,11 @@ static void refusals(void) {
 int main(void) {
     seed_random(1);
     on_every_isa(against_reference);
+    on_every_isa(waves);
     for (int place = GUARD_AFTER; place <= GUARD_BEFORE; place++) {
         guard = (guard_t)place;
         on_every_isa(against_reference);
+        on_every_isa(waves);
     }
     guard = GUARD_NONE;
     refusals();

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fsar_lab.codec.tiling import SizeRun, group_sizes, tile_counts
+from fsar_lab.codec.tiling import Cut, SizeRun, group_sizes, tile_counts
 from fsar_lab.entropy import LANES
 from fsar_lab.errors import CapacityError, DamagedStreamError, UnsupportedVersionError, WrongModelError
 
@@ -19,6 +19,9 @@ MAGIC = b"\x93FSB"
 END = b"BSF\x93"
 VERSION = 2
 ARRAY = 1  # flag: the images were one array [N, H, W, 3]
+STORED = 2  # flag: there are stored groups, whose lengths have the bit STORED_GROUP
+WAVES = 4  # flag: large images are cut into bands, which are waves
+STORED_GROUP = 1 << 31
 HEADER = struct.Struct("<4sHH8sIIIHH")  # magic, version, flags, model id, N, runs, groups, tile, 0
 SIZES = struct.Struct("<III")  # count, H, W of consecutive images of one size
 GROUP = struct.Struct("<II")  # bytes, CRC-32 of the group's pixels
@@ -38,17 +41,19 @@ class Directory:
         model_id: 8 bytes.
         is_array: the images were given as one array and are to be returned as one.
         sizes: of the images.
-        tile: side of the tiles.
+        cut: how they are cut; only its tile and whether there are waves stand in the container.
         lengths: bytes of every group's stream.
         checksums: CRC-32 of every group's pixels.
+        stored: whether a group's stream is its tiles' pixels as they are.
     """
 
     model_id: bytes
     is_array: bool
     sizes: Sequence[SizeRun]
-    tile: int
+    cut: Cut
     lengths: Sequence[int]
     checksums: Sequence[int]
+    stored: Sequence[bool]
 
     @property
     def number(self) -> int:
@@ -57,11 +62,12 @@ class Directory:
 
     def pack(self) -> bytes:
         """All bytes before the first stream."""
-        flags = ARRAY if self.is_array else 0
+        flags = ARRAY * self.is_array | STORED * any(self.stored) | WAVES * self.cut.waves
         counts = self.number, len(self.sizes), len(self.lengths)
-        head = HEADER.pack(MAGIC, VERSION, flags, self.model_id, *counts, self.tile, 0)
+        head = HEADER.pack(MAGIC, VERSION, flags, self.model_id, *counts, self.cut.tile, 0)
         head += b"".join(SIZES.pack(run.count, run.height, run.width) for run in self.sizes)
-        head += b"".join(map(GROUP.pack, self.lengths, self.checksums))
+        entries = zip(self.lengths, self.stored, self.checksums, strict=True)
+        head += b"".join(GROUP.pack(size | STORED_GROUP * stored, crc) for size, stored, crc in entries)
         return head + CHECK.pack(zlib.crc32(head))
 
 
@@ -100,13 +106,13 @@ def pixel_checksums(tiles: NDArray[np.uint8], lanes: int = LANES) -> list[int]:
     return [zlib.crc32(tiles[i : i + lanes].data) for i in range(0, len(tiles), lanes)]
 
 
-def parse(data: memoryview, model_id: bytes, factor: int, lanes: int = LANES) -> Parsed:
+def parse(data: memoryview, model_id: bytes, cut: Cut) -> Parsed:
     """Read a container; nothing is allocated before the directory has proven consistent.
 
     Args:
         data: the bytes, as memory of unsigned bytes.
         model_id: of the model that is to decode them.
-        factor, lanes: of that model.
+        cut: as that model cuts images; what the container says of it comes in the place of that.
 
     Raises:
         UnsupportedVersionError: written by a newer fsar_lab, or before the first release.
@@ -120,7 +126,7 @@ def parse(data: memoryview, model_id: bytes, factor: int, lanes: int = LANES) ->
         raise UnsupportedVersionError(
             f"the blob has version {version}, which was never released; encode the images again"
         )
-    if version > VERSION or flags & ~ARRAY or zero:
+    if version > VERSION or flags & ~(ARRAY | STORED | WAVES) or zero:
         raise UnsupportedVersionError(
             f"the blob has version {version} with flags {flags}, this fsar_lab reads {VERSION}; update it"
         )
@@ -136,34 +142,49 @@ def parse(data: memoryview, model_id: bytes, factor: int, lanes: int = LANES) ->
     entries = HEADER.size + runs * SIZES.size
     sizes = [SizeRun(*run) for run in SIZES.iter_unpack(data[HEADER.size : entries])]
     table = list(GROUP.iter_unpack(data[entries : start - CHECK.size]))
+    if flags & WAVES and not cut.waves:
+        raise DamagedStreamError("the blob claims waves, for a model that has none")
+    bit = STORED_GROUP if flags & STORED else 0
     directory = Directory(
-        written_by, bool(flags & ARRAY), sizes, tile, [size for size, _ in table], [crc for _, crc in table]
+        written_by,
+        bool(flags & ARRAY),
+        sizes,
+        replace(cut, tile=tile, waves=bool(flags & WAVES)),
+        [size & ~bit for size, _ in table],
+        [crc for _, crc in table],
+        [bool(size & bit) for size, _ in table],
     )
-    _check(directory, number, factor, lanes)
+    _check(directory, number)
     ends = list(accumulate(directory.lengths, initial=start))
     streams = [data[a:b] if b <= len(data) else None for a, b in pairwise(ends)]
     return Parsed(directory, streams, len(data) == ends[-1] + len(END) and data[ends[-1] :] == END)
 
 
-def _check(directory: Directory, number: int, factor: int, most: int) -> None:
+def _check(directory: Directory, number: int) -> None:
     """Raise DamagedStreamError unless the sizes are possible and fit the directory."""
-    sizes, tile = directory.sizes, directory.tile
+    sizes, cut = directory.sizes, directory.cut
     if not sizes or sum(run.count for run in sizes) != number or not 0 < number < MAX_IMAGES:
         raise DamagedStreamError(f"the blob claims {number} images, which its sizes contradict")
     if any(not (run.count and 0 < run.height <= MAX_SIDE and 0 < run.width <= MAX_SIDE) for run in sizes):
         raise DamagedStreamError("the blob claims impossible sizes of images")
     if directory.is_array and len(sizes) > 1:
         raise DamagedStreamError("the blob claims an array of images of different sizes")
-    if not 0 < tile <= MAX_TILE or tile % factor:
-        raise DamagedStreamError(f"the blob claims tiles of {tile} pixels, for a model of factor {factor}")
-    counts = tile_counts(sizes, tile, factor)
-    expected = sum(-(-count // most) for count in counts.values())
+    if not 0 < cut.tile <= MAX_TILE or cut.tile % cut.factor:
+        raise DamagedStreamError(f"the blob claims tiles of {cut.tile} pixels, for a factor of {cut.factor}")
+    counts = tile_counts(sizes, cut)
+    expected = sum(-(-count // cut.lanes_of(shape)) for shape, count in counts.items())
     if expected != len(directory.lengths):
         raise DamagedStreamError(
             f"the blob claims {len(directory.lengths)} groups, its images need {expected}"
         )
-    sizes_of = group_sizes(counts, most)
-    for length, ((height, width), lanes) in zip(directory.lengths, sizes_of, strict=True):
-        states = lanes if most == LANES else 1  # a chain has one
-        if length < STATE_BYTES * states or 3 * height * width * lanes > MAX_SAMPLES_PER_BYTE * length:
+    entries = zip(directory.lengths, directory.stored, group_sizes(counts, cut), strict=True)
+    for length, stored, (shape, tiles) in entries:
+        samples = 3 * shape[0] * shape[1] * tiles
+        if stored:
+            if length != samples:
+                raise DamagedStreamError("the blob claims a stored group of another size than its pixels'")
+            continue
+        # A wave has a state for every lane whatever it codes, a chain a single one.
+        states = LANES if cut.is_wave(*shape) else tiles if cut.lanes == LANES else 1
+        if length < STATE_BYTES * states or samples > MAX_SAMPLES_PER_BYTE * length:
             raise DamagedStreamError("the blob claims more pixels than its bytes can hold")

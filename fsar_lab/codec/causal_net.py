@@ -112,3 +112,12 @@ class CausalNetCoder:
         """Decode uint8 [N, H, W, 3]."""
         images: NDArray[np.uint8] = decoder.pop_causal(self.model, shape, _conditions(parameters))
         return images
+
+    def push_wave(self, encoder: entropy.WaveEncoder, image: NDArray[np.uint8]) -> None:
+        """Code uint8 [H, W, 3], whose rows are the lanes."""
+        encoder.push_causal(self.model, image)
+
+    def pop_wave(self, decoder: entropy.WaveDecoder, height: int, width: int) -> NDArray[np.uint8]:
+        """Decode uint8 [height, width, 3]."""
+        image: NDArray[np.uint8] = decoder.pop_causal(self.model, height, width)
+        return image

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -17,6 +18,7 @@ from fsar_lab import entropy
 from fsar_lab.codec import blob, engines, tiling
 from fsar_lab.codec.arguments import Images, check_images, chosen_numbers
 from fsar_lab.codec.bits_back import ChainCoder, sample
+from fsar_lab.codec.causal_net import CausalNetCoder
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.parts import LatentCoder
 from fsar_lab.codec.posterior import Posterior
@@ -54,6 +56,34 @@ class Encoded:
     def bpd(self) -> float:
         """Bits per sub-pixel, all included."""
         return 8 * len(self.data) / max(1, self.samples)
+
+
+@dataclass
+class Coded:
+    """What groups became.
+
+    Attributes:
+        streams: of every group.
+        checksums: CRC-32 of its pixels.
+        stored: its stream is its pixels as they are.
+        latents, pixels, initial: bits, as in `Encoded`.
+    """
+
+    streams: list[bytes]
+    checksums: list[int]
+    stored: list[bool]
+    latents: float
+    pixels: float
+    initial: float = 0.0
+
+    def add(self, other: Coded) -> None:
+        """Append the groups that follow."""
+        self.streams += other.streams
+        self.checksums += other.checksums
+        self.stored += other.stored
+        self.latents += other.latents
+        self.pixels += other.pixels
+        self.initial += other.initial
 
 
 class Codec:
@@ -127,35 +157,51 @@ class Codec:
         check_images(images)
         sizes = tiling.size_runs(images)
         blob.check_capacity(sizes)
-        parts = tiling.in_groups(sizes, tiling.TILE, self.model.factor, self.threads, lanes=self.model.lanes)
+        cut = self.model.cut
+        parts = tiling.in_groups(sizes, cut, self.threads)
         out = io.BytesIO()  # streams go where they stay as soon as they are made: no second copy of all
         out.write(bytes(blob.directory_bytes(len(sizes), sum(map(len, parts)))))
         lengths: list[int] = []
-        checksums: list[int] = []
-        latents = pixels = initial = 0.0
-        for streams, sums, latent_bits, pixel_bits, initial_bits in self._map(
-            lambda part: self._encode_groups(part.cut(images)), parts
-        ):
-            out.writelines(streams)
-            lengths += map(len, streams)
-            checksums += sums
-            latents += latent_bits
-            pixels += pixel_bits
-            initial += initial_bits
+        total = Coded([], [], [], 0.0, 0.0)
+        for coded in self._map(lambda part: self._encode_part(part, part.cut(images)), parts):
+            out.writelines(coded.streams)
+            lengths += map(len, coded.streams)
+            total.add(replace(coded, streams=[]))
         out.write(blob.END)
         out.seek(0)
         is_array = isinstance(images, np.ndarray)
-        out.write(blob.Directory(self.model.id, is_array, sizes, tiling.TILE, lengths, checksums).pack())
+        about = self.model.id, is_array, sizes, cut
+        out.write(blob.Directory(*about, lengths, total.checksums, total.stored).pack())
         samples = sum(3 * run.count * run.height * run.width for run in sizes)
-        return Encoded(out.getvalue(), samples, latents, pixels, initial)
+        return Encoded(out.getvalue(), samples, total.latents, total.pixels, total.initial)
 
-    def _encode_groups(self, lanes: NDArray[np.uint8]) -> tuple[list[bytes], list[int], float, float, float]:
-        """Tiles [n, h, w, 3] -> streams and checksums of their groups; latent, pixel and initial bits."""
+    def _encode_part(self, part: Groups, lanes: NDArray[np.uint8]) -> Coded:
+        """Groups and their tiles [n, h, w, 3] -> what they became; as they are where that is shorter."""
+        coded = self._encode_groups(part, lanes)
+        raw = [lanes[i : i + part.lanes] for i in range(0, len(lanes), part.lanes)]
+        if all(len(stream) < tiles.nbytes for stream, tiles in zip(coded.streams, raw, strict=True)):
+            return coded
+        if len(part) == 1:
+            return Coded([raw[0].tobytes()], coded.checksums, [True], 0.0, 8.0 * raw[0].nbytes)
+        total = Coded([], [], [], 0.0, 0.0)  # one by one, so that the bits of each are known
+        for number, tiles in zip(part.numbers, raw, strict=True):
+            total.add(self._encode_part(part.single(number), tiles))
+        return total
+
+    def _encode_groups(self, part: Groups, lanes: NDArray[np.uint8]) -> Coded:
+        """The same, always with the model."""
+        sums = blob.pixel_checksums(lanes, part.lanes)
+        stored = [False] * len(sums)
         if self.chain_coder and self.networks:
-            sums = blob.pixel_checksums(lanes, self.model.lanes)
             chains = self.chain_coder.encode_all(lanes, self.networks)
-            latent_bits, pixel_bits = sum(c.latents for c in chains), sum(c.pixels for c in chains)
-            return [c.stream for c in chains], sums, latent_bits, pixel_bits, sum(c.initial for c in chains)
+            bits = [
+                sum(each) for each in zip(*((c.latents, c.pixels, c.initial) for c in chains), strict=True)
+            ]
+            return Coded([c.stream for c in chains], sums, stored, *bits)
+        if part.wave:
+            waves = [self._wave(tile) for tile in lanes]
+            spent = sum(wave.information() for wave in waves)
+            return Coded([wave.finish() for wave in waves], sums, stored, 0.0, spent)
         encoder = entropy.Encoder(len(lanes))
         indices = parameters = None
         if self.networks:
@@ -165,8 +211,7 @@ class Codec:
         pixel_bits = encoder.information()
         if self.latent_coder and indices is not None:
             self.latent_coder.push(encoder, indices)
-        latent_bits = encoder.information() - pixel_bits
-        return encoder.finish(), blob.pixel_checksums(lanes), latent_bits, pixel_bits, 0.0
+        return Coded(encoder.finish(), sums, stored, encoder.information() - pixel_bits, pixel_bits)
 
     # --- bytes to images ------------------------------------------------------------------------
 
@@ -200,7 +245,7 @@ class Codec:
             WrongModelError, UnsupportedVersionError: not for this model, not of this version.
             IndexError: there is no such image.
         """
-        parsed = blob.parse(memoryview(data).cast("B"), self.model.id, self.model.factor, self.model.lanes)
+        parsed = blob.parse(memoryview(data).cast("B"), self.model.id, self.model.cut)
         run, number = parsed.directory.sizes[0], parsed.directory.number
         chosen, single = chosen_numbers(only, number)
         images, lost = self._restore(parsed, None if only is None else set(chosen))
@@ -221,8 +266,7 @@ class Codec:
         """All images or the chosen ones, None for the others, and the numbers of those that are lost."""
         directory = parsed.directory
         sizes, number = directory.sizes, directory.number
-        cut = directory.tile, self.model.factor, self.threads
-        parts = tiling.in_groups(sizes, *cut, lanes=self.model.lanes)
+        parts = tiling.in_groups(sizes, directory.cut, self.threads)
         missing = {group for group, stream in enumerate(parsed.streams) if stream is None}
         lost: set[int] = set()
         images: NDArray[np.uint8] | list[Image | None]
@@ -233,7 +277,7 @@ class Codec:
             lost = wanted & tiling.images_of(parts, missing)
             images = tiling.allocate(sizes, wanted - lost)
             needed = tiling.groups_of(parts, wanted - lost, number)
-            parts = tiling.in_groups(sizes, *cut, needed, self.model.lanes)
+            parts = tiling.in_groups(sizes, directory.cut, self.threads, needed)
 
         for damaged in self._map(lambda part: self._decode_part(part, parsed, images), parts):
             lost.update(damaged if chosen is None else chosen.intersection(damaged))
@@ -246,9 +290,18 @@ class Codec:
     ) -> list[int]:
         """Decode groups into `images`; returns the images that are damaged."""
         these = slice(part.first, part.first + len(part))
+        stored = parsed.directory.stored[these]
+        if len(set(stored)) > 1:
+            ends = [
+                n
+                for n in part.numbers
+                if n == part.first or stored[n - part.first] != stored[n - part.first - 1]
+            ]
+            runs = pairwise([*ends, part.first + len(part)])
+            return [image for a, b in runs for image in self._decode_part(part.between(a, b), parsed, images)]
         streams = [stream for stream in parsed.streams[these] if stream is not None]
         try:
-            lanes = self._decode_groups(streams, len(part.tiles), part.shape)
+            lanes = _stored(streams, part) if stored[0] else self._decode_groups(streams, part)
         except CodingError:
             if len(part) == 1:
                 return part.images()
@@ -259,12 +312,13 @@ class Codec:
         pairs = zip(part.numbers, parsed.directory.checksums[these], sums, strict=True)
         return [image for n, was, now in pairs if was != now for image in part.single(n).images()]
 
-    def _decode_groups(
-        self, streams: Sequence[memoryview], number: int, shape: tuple[int, int]
-    ) -> NDArray[np.uint8]:
+    def _decode_groups(self, streams: Sequence[memoryview], part: Groups) -> NDArray[np.uint8]:
         """Streams of groups -> their tiles, uint8 [n, h, w, 3]."""
+        number, shape = len(part.tiles), part.shape
         if self.chain_coder and self.networks:
             return self.chain_coder.decode_all(streams, number, shape, self.networks)
+        if part.wave:
+            return np.stack([self._unwave(stream, shape) for stream in streams])
         decoder = entropy.Decoder(streams, number)
         parameters = None
         if self.networks and self.latent_coder and self.model.prior:
@@ -274,6 +328,21 @@ class Codec:
         lanes = self.pixel_coder.pop(decoder, parameters, (number, *shape))
         decoder.finish()
         return lanes
+
+    def _wave(self, image: NDArray[np.uint8]) -> entropy.WaveEncoder:
+        """One image [H, W, 3] whose rows are the lanes."""
+        assert isinstance(self.pixel_coder, CausalNetCoder)
+        encoder = entropy.WaveEncoder()
+        self.pixel_coder.push_wave(encoder, image)
+        return encoder
+
+    def _unwave(self, stream: memoryview, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """The image of `shape` that `_wave` coded."""
+        assert isinstance(self.pixel_coder, CausalNetCoder)
+        decoder = entropy.WaveDecoder(stream)
+        image = self.pixel_coder.pop_wave(decoder, *shape)
+        decoder.finish()
+        return image
 
     # --- networks by themselves, and threads ------------------------------------------------------
 
@@ -329,6 +398,11 @@ def _slices(number: int, pixels: int) -> list[slice]:
     """Of `number` images of so many pixels, as many at a time as groups would be."""
     size = max(1, tiling.RUN_PIXELS // max(1, pixels))
     return [slice(start, start + size) for start in range(0, number, size)]
+
+
+def _stored(streams: Sequence[memoryview], part: Groups) -> NDArray[np.uint8]:
+    """Pixels as they are -> tiles, uint8 [n, h, w, 3]."""
+    return np.frombuffer(b"".join(streams), np.uint8).reshape(len(part.tiles), *part.shape, 3)
 
 
 def _damage(lost: Sequence[int], complete: bool) -> DamagedStreamError:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from fsar_lab.codec import bits_back, kinds, tensor_file
+from fsar_lab.codec import bits_back, kinds, tensor_file, tiling
+from fsar_lab.codec.causal_net import CausalNetTables
 from fsar_lab.codec.fields import Tensors, damaged, deflate, integer, member
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.level_prior import LevelPrior
@@ -26,6 +27,7 @@ from fsar_lab.codec.parts import Pack, PixelPart, PriorPart
 from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.prior import PriorTables, uniform_tables
 from fsar_lab.codec.residual_networks import ResidualNetworks
+from fsar_lab.codec.tiling import Cut
 from fsar_lab.entropy import LANES
 from fsar_lab.errors import UnsupportedVersionError
 from fsar_lab.tables.latents import BITS
@@ -62,9 +64,15 @@ class CodecModel:
         return self.networks is not None and isinstance(self.networks.search, Posterior)
 
     @property
-    def lanes(self) -> int:
-        """Tiles of a group."""
-        return bits_back.CHAIN if self.chained else LANES
+    def waves(self) -> bool:
+        """The rows of a large image can be lanes; latents are coded of tiles alone."""
+        return self.networks is None and isinstance(self.pixels, CausalNetTables)
+
+    @property
+    def cut(self) -> Cut:
+        """How images are cut into lanes."""
+        lanes = bits_back.CHAIN if self.chained else LANES
+        return Cut(tiling.WAVE_TILE if self.waves else tiling.TILE, self.factor, lanes, self.waves)
 
     def check(self) -> None:
         """Raise NetworkError unless every part is exact and they fit each other."""

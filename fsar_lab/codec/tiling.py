@@ -4,12 +4,15 @@ An image is cut into tiles of at most `tile` x `tile` pixels; those at its right
 is left, padded to multiples of the model's factor by repeating the last row and column. Tiles of one padded
 shape, in order of images and row by row within an image, form groups of 32 lanes, the last one fewer; shapes
 come in the order in which they first appear. So everything follows from the sizes of the images alone.
+
+Where a model's waves are (`Cut.waves`), a large image is cut into bands instead, as equal as can be, each a
+group by itself: its rows are the lanes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -18,6 +21,12 @@ from numpy.typing import NDArray
 from fsar_lab.entropy import LANES
 
 TILE = 64  # side, a multiple of every model's factor: docs/FORMAT-blob.md says why not 32 or 128
+WAVE_TILE = 128  # of models with waves: whatever is smaller is coded in one piece
+WAVE_SIDES = (
+    32,
+    128,
+)  # what is at least so high and wide is a wave: with fewer lanes, or columns, half would idle
+BAND = 512, 1024  # height and width of a band at most: threads share bands, and memory grows with both
 RUN_PIXELS = 1 << 16  # of the groups worked on at a time, at most (but one group): bounds the memory
 Image = NDArray[np.uint8]
 Shape = tuple[int, int]
@@ -33,6 +42,52 @@ class SizeRun:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """How images are cut into lanes.
+
+    Attributes:
+        tile: side of the tiles, a multiple of `factor`.
+        factor: of the model.
+        lanes: tiles of a group.
+        waves: large images are cut into bands, which are waves; the factor is 1.
+    """
+
+    tile: int
+    factor: int = 1
+    lanes: int = LANES
+    waves: bool = False
+
+    def is_wave(self, height: int, width: int) -> bool:
+        """Whether images, or pieces, of this size are waves; pieces of waves are, those of others are not."""
+        return self.waves and height >= WAVE_SIDES[0] and width >= WAVE_SIDES[1]
+
+    def lanes_of(self, shape: Shape) -> int:
+        """Tiles of a group of tiles of this shape."""
+        return 1 if self.is_wave(*shape) else self.lanes
+
+    def pieces(self, run: SizeRun) -> tuple[dict[int, int], dict[int, int]]:
+        """How many pieces of which padded heights, and of which widths, an image is cut into, in order."""
+        if self.is_wave(run.height, run.width):
+            return _evenly(run.height, BAND[0]), _evenly(run.width, BAND[1])
+        return self._tiles(run.height), self._tiles(run.width)
+
+    def _tiles(self, side: int) -> dict[int, int]:
+        full, rest = divmod(side, self.tile)
+        sides = {self.tile: full} if full else {}
+        if rest:
+            padded = -(-rest // self.factor) * self.factor
+            sides[padded] = sides.get(padded, 0) + 1
+        return sides
+
+
+def _evenly(side: int, most: int) -> dict[int, int]:
+    """Pieces of at most `most` that differ by one pixel, the larger ones first."""
+    number = -(-side // most)
+    small, larger = divmod(side, number)
+    return {size: count for size, count in ((small + 1, larger), (small, number - larger)) if count}
+
+
+@dataclass(frozen=True)
 class Groups:
     """Consecutive groups of one shape.
 
@@ -42,6 +97,7 @@ class Groups:
         first: number of the first group.
         whole: the tiles are whole images, unpadded and consecutive.
         lanes: tiles of a group.
+        wave: each tile is a group, whose lanes are its rows.
     """
 
     shape: Shape
@@ -49,6 +105,7 @@ class Groups:
     first: int
     whole: bool
     lanes: int = LANES
+    wave: bool = False
 
     def __len__(self) -> int:
         return -(-len(self.tiles) // self.lanes)
@@ -60,8 +117,12 @@ class Groups:
 
     def single(self, number: int) -> Groups:
         """One of them by itself."""
-        start = (number - self.first) * self.lanes
-        return Groups(self.shape, self.tiles[start : start + self.lanes], number, self.whole, self.lanes)
+        return self.between(number, number + 1)
+
+    def between(self, first: int, stop: int) -> Groups:
+        """Those with the numbers first ... stop - 1."""
+        tiles = self.tiles[(first - self.first) * self.lanes : (stop - self.first) * self.lanes]
+        return replace(self, tiles=tiles, first=first)
 
     def images(self) -> list[int]:
         """The images that these groups hold tiles of."""
@@ -107,11 +168,11 @@ def size_runs(images: NDArray[np.uint8] | Sequence[Image]) -> list[SizeRun]:
     return [SizeRun(sum(1 for _ in same), height, width) for (height, width), same in sizes]
 
 
-def tile_counts(runs: Iterable[SizeRun], tile: int, factor: int) -> dict[Shape, int]:
+def tile_counts(runs: Iterable[SizeRun], cut: Cut) -> dict[Shape, int]:
     """Number of tiles of every padded shape, in the order of the shapes; arithmetic only."""
     counts: dict[Shape, int] = {}
     for run in runs:
-        rows, columns = _sides(run.height, tile, factor), _sides(run.width, tile, factor)
+        rows, columns = cut.pieces(run)
         for height, down in rows.items():
             for width, across in columns.items():
                 shape = height, width
@@ -119,46 +180,32 @@ def tile_counts(runs: Iterable[SizeRun], tile: int, factor: int) -> dict[Shape, 
     return counts
 
 
-def _sides(side: int, tile: int, factor: int) -> dict[int, int]:
-    """How many tiles of which padded sides cover `side` pixels."""
-    full, rest = divmod(side, tile)
-    sides = {tile: full} if full else {}
-    if rest:
-        padded = -(-rest // factor) * factor
-        sides[padded] = sides.get(padded, 0) + 1
-    return sides
-
-
-def group_sizes(counts: dict[Shape, int], lanes: int = LANES) -> Iterator[tuple[Shape, int]]:
-    """Shape and number of lanes, at most `lanes`, of every group, in order."""
+def group_sizes(counts: dict[Shape, int], cut: Cut) -> Iterator[tuple[Shape, int]]:
+    """Shape and number of tiles of every group, in order."""
     for shape, count in counts.items():
+        lanes = cut.lanes_of(shape)
         for start in range(0, count, lanes):
             yield shape, min(lanes, count - start)
 
 
 def in_groups(
-    runs: Sequence[SizeRun],
-    tile: int,
-    factor: int,
-    threads: int = 1,
-    wanted: Container[int] | None = None,
-    lanes: int = LANES,
+    runs: Sequence[SizeRun], cut: Cut, threads: int = 1, wanted: Container[int] | None = None
 ) -> list[Groups]:
     """The groups in order, as many at a time as are worth working on at a time.
 
     Args:
         runs: sizes of the images.
-        tile: side of the tiles, a multiple of `factor`.
-        factor: of the model.
+        cut: how they are cut.
         threads: that will share the work; has no influence on the groups.
         wanted: numbers of the groups that are needed; None means all of them.
-        lanes: tiles of a group, of the model.
     """
     parts: list[Groups] = []
     first = 0
-    for shape, tiles in _tiles(runs, tile, factor).items():
+    for shape, tiles in _tiles(runs, cut).items():
+        lanes = cut.lanes_of(shape)
         count = -(-len(tiles) // lanes)
         whole = len(runs) == 1 and shape == (runs[0].height, runs[0].width)
+        groups = Groups(shape, tiles, first, whole, lanes, cut.is_wave(*shape))
         most = max(1, min(RUN_PIXELS // (shape[0] * shape[1] * lanes), -(-count // threads)))
         start = 0
         while start < count:
@@ -171,7 +218,7 @@ def in_groups(
             else:
                 while stop < min(start + most, count) and first + stop in wanted:
                     stop += 1
-            parts.append(Groups(shape, tiles[start * lanes : stop * lanes], first + start, whole, lanes))
+            parts.append(groups.between(first + start, first + stop))
             start = stop
         first += count
     return parts
@@ -206,15 +253,16 @@ def allocate(runs: Sequence[SizeRun], wanted: Container[int]) -> list[Image | No
     return images
 
 
-def _tiles(runs: Sequence[SizeRun], tile: int, factor: int) -> dict[Shape, NDArray[np.int32]]:
+def _tiles(runs: Sequence[SizeRun], cut: Cut) -> dict[Shape, NDArray[np.int32]]:
     """Image, top and left of every tile, by shape: int32 [n, 3]."""
     parts: dict[Shape, list[NDArray[np.int32]]] = {}
     first = 0
     for run in runs:
         images = np.arange(first, first + run.count, dtype=np.int32)
         first += run.count
-        for height, tops in _starts(run.height, tile, factor).items():
-            for width, lefts in _starts(run.width, tile, factor).items():
+        rows, columns = map(_starts, cut.pieces(run))
+        for height, tops in rows.items():
+            for width, lefts in columns.items():
                 table = np.empty((run.count, len(tops), len(lefts), 3), np.int32)
                 table[..., 0] = images[:, None, None]
                 table[..., 1] = tops[:, None]
@@ -225,11 +273,10 @@ def _tiles(runs: Sequence[SizeRun], tile: int, factor: int) -> dict[Shape, NDArr
     }
 
 
-def _starts(side: int, tile: int, factor: int) -> dict[int, NDArray[np.int32]]:
-    """Where the tiles of every padded side begin."""
-    starts = np.arange(0, side, tile, dtype=np.int32)
-    sides = _sides(side, tile, factor)
-    if len(sides) == 1:
-        return dict.fromkeys(sides, starts)
-    full, rest = sides
-    return {full: starts[:-1], rest: starts[-1:]}
+def _starts(pieces: dict[int, int]) -> dict[int, NDArray[np.int32]]:
+    """Where the pieces of every size begin: those of the first size, then those of the second."""
+    starts, at = {}, 0
+    for size, count in pieces.items():
+        starts[size] = np.arange(at, at + size * count, size, dtype=np.int32)
+        at += size * count
+    return starts

@@ -10,6 +10,7 @@ from fsar_lab.entropy._arrays import Array, pointer, require
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._groups import LANES
 from fsar_lab.entropy._status import check
+from fsar_lab.entropy.causal import COLOURS, CausalModel
 from fsar_lab.entropy.fsar import FSARModel
 from fsar_lab.entropy.pixels import PixelModel
 
@@ -17,7 +18,10 @@ from fsar_lab.entropy.pixels import PixelModel
 def _scratch(size: int, what: str) -> Any:
     """Memory for C, which says 0 if it cannot be had."""
     if size == 0:
-        raise ValueError(f"{what}: the image is too large, or an offset points to a row below")
+        raise ValueError(
+            f"{what}: the image is too large, the lanes too few, or an offset points to a row below, "
+            "or the network has conditions"
+        )
     return pointer(np.empty(size, np.uint8))
 
 
@@ -96,6 +100,30 @@ class WaveEncoder:
             lambda encoder: lib.ec_encode_pixels_wave(encoder, model._c, *views, height, width, scratch),
         )
 
+    def push_causal(self, model: CausalModel, image: Array) -> None:
+        """Codes pixels.
+
+        Args:
+            model: the network; its radius is at most the number of lanes, and it has no conditions.
+            image: uint8 [H, W, 3], sides up to 2^15.
+        """
+        image = require("image", image, np.uint8, (None, None, COLOURS))
+        height, width, _ = image.shape
+        if image.size == 0:
+            return
+        scratch = _scratch(lib.ec_causal_wave_scratch(model._c, self.lanes, height, width), "push_causal")
+        view, memory = pointer(image), ffi.cast("uint32_t *", scratch)
+        self._push(
+            image.size,
+            "push_causal",
+            lambda encoder: lib.ec_encode_causal_wave(encoder, model._c, view, height, width, memory),
+        )
+
+    def information(self) -> float:
+        """Bits coded so far: 16 per word plus log2(state / 2^16) of every lane."""
+        states = np.array(list(self._encoder.state[0 : self.lanes]), np.float64)
+        return 8.0 * sum(map(len, self._chunks)) + float((np.log2(states) - 16).sum())
+
     def finish(self) -> bytes:
         """The stream: four bytes of state per lane, then the words."""
         states = bytearray(4 * self.lanes)
@@ -115,7 +143,7 @@ class WaveEncoder:
 class WaveDecoder:
     """Decodes one image coded by `WaveEncoder`. After an error it is of no further use."""
 
-    def __init__(self, stream: bytes, lanes: int = LANES) -> None:
+    def __init__(self, stream: bytes | memoryview, lanes: int = LANES) -> None:
         """Reads the states.
 
         Args:
@@ -162,6 +190,17 @@ class WaveDecoder:
             check(
                 lib.ec_decode_pixels_wave(self._decoder, model._c, *views, height, width, out, scratch),
                 "pop_pixels",
+            )
+        return image
+
+    def pop_causal(self, model: CausalModel, height: int, width: int) -> Array:
+        """Decodes pixels: uint8 [height, width, 3]."""
+        image = np.empty((height, width, COLOURS), np.uint8)
+        if image.size > 0:
+            scratch = _scratch(lib.ec_causal_wave_scratch(model._c, self.lanes, height, width), "pop_causal")
+            memory, out = ffi.cast("uint32_t *", scratch), pointer(image)
+            check(
+                lib.ec_decode_causal_wave(self._decoder, model._c, height, width, out, memory), "pop_causal"
             )
         return image
 

@@ -246,7 +246,7 @@ def test_damage_loses_the_chain_that_it_is_in(codec: Codec) -> None:
 def test_the_bundle_is_read_back(model: CodecModel, codec: Codec, tmp_path: Path) -> None:
     model.save(tmp_path / "codec.fsarm")
     loaded = CodecModel.load(tmp_path / "codec.fsarm")
-    assert loaded.id == model.id and loaded.chained and loaded.lanes == bits_back.CHAIN
+    assert loaded.id == model.id and loaded.chained and loaded.cut.lanes == bits_back.CHAIN
     images = smooth_images(3)
     assert np.array_equal(Codec(loaded).decode(codec.encode(images)), images)
 

@@ -29,7 +29,7 @@ def small(codec: Codec, made_images: Callable[..., Image]) -> Case:
 
 
 def directory_of(codec: Codec, data: bytes) -> blob.Directory:
-    return blob.parse(memoryview(data), codec.model.id, codec.model.factor).directory
+    return blob.parse(memoryview(data), codec.model.id, codec.model.cut).directory
 
 
 def first_stream(codec: Codec, data: bytes) -> int:
@@ -149,7 +149,7 @@ def test_other_versions(codec: Codec, small: Case) -> None:
     data = small[1]
     size = first_stream(codec, data)
     assert with_header(data, size) == data
-    for fields in ({"version": 3}, {"flags": 2}, {"zero": 1}):
+    for fields in ({"version": 3}, {"flags": 8}, {"zero": 1}):
         with pytest.raises(UnsupportedVersionError, match="update"):
             codec.decode(with_header(data, size, **fields))
     with pytest.raises(UnsupportedVersionError, match="never released"):
@@ -208,16 +208,45 @@ def test_lying_directories(codec: Codec, small: Case, changes: dict[str, Any], s
     assert salvage and all(image is None for image in decoded)
 
 
-def test_layout_is_as_documented(codec: Codec, made_images: Callable[..., Image]) -> None:
+@pytest.mark.parametrize("stored", [False, True])
+def test_layout_is_as_documented(codec: Codec, made_images: Callable[..., Image], stored: bool) -> None:
     """docs/FORMAT-blob.md."""
-    images = made_images(3, side=5)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 5, 5, 3), np.uint8) if stored else np.zeros((3, 5, 5, 3), np.uint8)
     data = codec.encode(images)
     assert data[:4] == b"\x93FSB" and data[-4:] == b"BSF\x93" and data[8:16] == codec.model.id
-    assert struct.unpack_from("<HH", data, 4) == (2, 1)
+    assert struct.unpack_from("<HH", data, 4) == (2, 3 if stored else 1)
     assert struct.unpack_from("<IIIHH", data, 16) == (3, 1, 1, TILE, 0)
     assert struct.unpack_from("<III", data, 32) == (3, 5, 5)
     size, checksum = struct.unpack_from("<II", data, 44)
-    padded = np.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)), "edge")
-    assert checksum == zlib.crc32(padded.tobytes()) and len(data) == 52 + 4 + size + 4
+    padded = np.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)), "edge").tobytes()
+    assert size >> 31 == stored and size % (1 << 31) <= len(padded)
+    assert checksum == zlib.crc32(padded) and len(data) == 52 + 4 + size % (1 << 31) + 4
     assert struct.unpack_from("<I", data, 52)[0] == zlib.crc32(data[:52])
-    assert codec.encode(list(images))[6] == 0
+    assert codec.encode(list(images))[6] == 2 * stored
+    if stored:
+        assert data[56:-4] == padded
+    assert np.array_equal(codec.decode(data), images)
+
+
+def test_stored_groups_among_others(codec: Codec) -> None:
+    """They are restored beside coded ones, by themselves, and when others are damaged."""
+    rng = np.random.default_rng(0)
+    images = np.zeros((100, 8, 8, 3), np.uint8)
+    images[32:64] = rng.integers(0, 256, images[32:64].shape, np.uint8)
+    encoded = codec.encode_parts(images)
+    directory = directory_of(codec, encoded.data)
+    assert directory.stored == [False, True, False, False]
+    assert 0 < encoded.overhead < 8 * (60 + 8 * 4 + 4 * 100)
+    assert np.array_equal(codec.decode(encoded.data), images)
+    assert np.array_equal(codec.decode(encoded.data, only=[40, 2]), images[[40, 2]])
+    damaged = bytearray(encoded.data)
+    damaged[first_stream(codec, encoded.data) + directory.lengths[0] + 5] ^= 1
+    found = codec.decode(bytes(damaged), salvage=True)
+    assert intact(found, list(images)) == [*range(32), *range(64, 100)]
+    lie = (
+        replace(directory, stored=[False, True, False, True]).pack()
+        + encoded.data[first_stream(codec, encoded.data) :]
+    )
+    with pytest.raises(DamagedStreamError, match="stored"):
+        codec.decode(lie)

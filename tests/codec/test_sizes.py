@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fsar_lab.codec import tiling
 from fsar_lab.codec.codec import Codec
-from fsar_lab.codec.tiling import TILE, SizeRun
+from fsar_lab.codec.tiling import TILE, WAVE_TILE, Cut, SizeRun
 from fsar_lab.entropy import LANES
 from fsar_lab.export import export
 from fsar_lab.models.compressor import Compressor
@@ -105,9 +105,10 @@ def test_tiles_cover_every_pixel_once(
     tile, factor = sides
     sizes = [SizeRun(*run) for run in runs]
     images = [np.zeros((run.height, run.width, 3), np.uint8) for run in sizes for _ in range(run.count)]
-    groups = list(tiling.group_sizes(tiling.tile_counts(sizes, tile, factor)))
+    cut = Cut(tile, factor)
+    groups = list(tiling.group_sizes(tiling.tile_counts(sizes, cut), cut))
     found = []
-    for part in tiling.in_groups(sizes, tile, factor, threads):
+    for part in tiling.in_groups(sizes, cut, threads):
         assert part.first == len(found)
         for number in part.numbers:
             single = part.single(number)
@@ -120,21 +121,42 @@ def test_tiles_cover_every_pixel_once(
     assert sum(run.count for run in tiling.size_runs(images)) == len(images)
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 1200), st.integers(1, 2500)), min_size=1, max_size=4)
+)
+@settings(deadline=None, max_examples=30)
+def test_bands_cover_every_pixel_once(runs: list[tuple[int, int, int]]) -> None:
+    """Large images are bands of nearly equal sizes, each a group; the others are tiles as ever."""
+    sizes, cut = [SizeRun(*run) for run in runs], Cut(WAVE_TILE, waves=True)
+    covered = [np.zeros((run.height, run.width), np.uint8) for run in sizes for _ in range(run.count)]
+    groups = list(tiling.group_sizes(tiling.tile_counts(sizes, cut), cut))
+    parts = tiling.in_groups(sizes, cut)
+    assert [(one.shape, len(one.tiles)) for part in parts for one in map(part.single, part.numbers)] == groups
+    for part in parts:
+        assert part.wave == cut.is_wave(*part.shape)
+        for image, top, left in part.tiles.tolist():
+            assert part.wave == cut.is_wave(*covered[image].shape)
+            piece = covered[image][top : top + part.shape[0], left : left + part.shape[1]]
+            assert piece.shape == part.shape
+            piece += 1
+    assert all((one == 1).all() for one in covered)
+
+
 def test_padding_repeats_the_last_row_and_column() -> None:
     image = np.arange(5 * 3 * 3, dtype=np.uint8).reshape(5, 3, 3)
-    (part,) = tiling.in_groups([SizeRun(1, 5, 3)], 8, 4)
+    (part,) = tiling.in_groups([SizeRun(1, 5, 3)], Cut(8, 4))
     (lane,) = part.cut([image])
     assert np.array_equal(lane, np.pad(image, ((0, 3), (0, 1), (0, 0)), "edge"))
 
 
 def test_one_photograph_fills_the_lanes() -> None:
-    (part,) = tiling.in_groups([SizeRun(1, 8 * TILE, 4 * TILE)], TILE, 2)
+    (part,) = tiling.in_groups([SizeRun(1, 8 * TILE, 4 * TILE)], Cut(TILE, 2))
     assert len(part) == 1 and len(part.tiles) == LANES
 
 
 def test_equal_images_share_groups_and_order_is_kept() -> None:
     sizes = [SizeRun(3, 4, 4), SizeRun(1, 9, 4), SizeRun(40, 4, 4)]
-    parts = tiling.in_groups(sizes, 8, 4)
+    parts = tiling.in_groups(sizes, Cut(8, 4))
     assert [part.shape for part in parts] == [(4, 4), (8, 4)]
     assert parts[0].tiles[:, 0].tolist() == [0, 1, 2, 3, *range(4, 44)]  # 3: what is left of 9 rows
     assert parts[0].tiles[3].tolist() == [3, 8, 0]
@@ -160,9 +182,9 @@ def test_only_decodes_only_the_groups_it_needs(codec: Codec, monkeypatch: pytest
     decoded: list[int] = []
     decode_groups = Codec._decode_groups
 
-    def counted(self: Codec, streams: list[memoryview], number: int, shape: tuple[int, int]) -> Image:
-        decoded.append(number)
-        return decode_groups(self, streams, number, shape)
+    def counted(self: Codec, streams: list[memoryview], part: tiling.Groups) -> Image:
+        decoded.append(len(part.tiles))
+        return decode_groups(self, streams, part)
 
     monkeypatch.setattr(Codec, "_decode_groups", counted)
     codec.decode(data, only=[99, 40])

@@ -107,10 +107,10 @@ def step_events(rows: Sequence[tuple[int, Sequence[int], int]], bits: int, escap
 
 
 def wave_steps(
-    lanes: int, height: int, width: int, offsets: Sequence[tuple[int, int]]
+    lanes: int, height: int, width: int, offsets: Sequence[tuple[int, int]], all_count: bool = False
 ) -> list[list[tuple[int, int, int]]]:
     """The steps of one plane: (lane, row, column) of the symbols of each. Offsets are (row, column)."""
-    near = [(r, c) for r, c in offsets if abs(r) < height and abs(c) < width]
+    near = [(r, c) for r, c in offsets if all_count or (abs(r) < height and abs(c) < width)]
     assert all(r <= 0 for r, _ in near)
     gap = max((abs(c) for _, c in near), default=0)
     lag = max([1, *(c // -r + 1 for r, c in near if r < 0)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import causal_reference
@@ -63,6 +64,44 @@ def test_the_documented_rule(seed: int) -> None:
     streams = coded(model, images, conditions=conditions)
     assert streams == [plain.finish()]
     assert np.array_equal(decoded(model, streams, size, conditions), images)
+
+
+@pytest.mark.parametrize("lanes", [3, 4, 32])
+@pytest.mark.parametrize("sides", [(1, 1), (9, 3), (7, 14), (34, 5)])
+def test_waves(lanes: int, sides: tuple[int, int]) -> None:
+    """The rows of one image as lanes: the same intervals, in the order of the steps."""
+    rng = np.random.default_rng(lanes + sides[0])
+    shape = replace(random_shape(rng), conditions=0)
+    arrays = random_arrays(rng, shape)
+    model = entropy.CausalModel(shape, arrays)
+    (image,) = photographs(rng, 1, *sides)
+    intervals = np.array(Reference(shape, arrays).intervals(image)).reshape(*sides, 3, 2).tolist()
+    reach = range(-shape.radius, shape.radius + 1)
+    offsets = [(dy, dx) for dy in reach for dx in reach if (dy, dx) < (0, 0)]
+    events = [
+        (lane, *intervals[row][column][colour], 16)
+        for step in ref.wave_steps(lanes, *sides, offsets, all_count=True)
+        for colour in range(3)
+        for lane, row, column in step
+    ]
+    mine, theirs = ref.Encoder(lanes), entropy.WaveEncoder(lanes)
+    mine.push_events(events)
+    theirs.push_causal(model, image)
+    bits = sum(16 - np.log2(count) for _, _, count, _ in events)
+    assert theirs.information() == pytest.approx(bits, rel=0.01)  # states are integers, and small at first
+    assert theirs.finish() == mine.finish()
+    decoder = entropy.WaveDecoder(mine.finish(), lanes)
+    assert np.array_equal(decoder.pop_causal(model, *sides), image)
+    decoder.finish()
+
+
+@pytest.mark.parametrize(("lanes", "said"), [(2, 0), (32, 4)])
+def test_waves_of_too_few_lanes_or_with_conditions(lanes: int, said: int) -> None:
+    rng = np.random.default_rng(1)
+    shape = entropy.CausalShape(3, 8, 1, 8, True, 4, 2, said)
+    model = entropy.CausalModel(shape, random_arrays(rng, shape))
+    with pytest.raises(ValueError, match="lanes too few"):
+        entropy.WaveEncoder(lanes).push_causal(model, photographs(rng, 1, 5, 5)[0])
 
 
 def test_the_random_networks_are_not_dull() -> None:
@@ -130,6 +169,10 @@ def digest() -> str:
         streams = coded(model, images, conditions=conditions)
         assert np.array_equal(decoded(model, streams, (33, 5, 4), conditions), images)
         total.update(b"".join(streams))
+        if conditions is None:
+            wave = entropy.WaveEncoder()
+            wave.push_causal(model, images.reshape(-1, 4, 3))
+            total.update(wave.finish())
     return total.hexdigest()
 
 

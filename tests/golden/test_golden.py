@@ -53,10 +53,18 @@ def test_blobs(golden_model: CodecModel, name: str, engine: str) -> None:
 
 @pytest.mark.parametrize("name", maker.ZOO)
 def test_codecs_of_the_zoo(name: str) -> None:
-    codec, images = Codec.load(zoo.codec_path(name), threads=1), maker.images("mixed")
+    codec, images = Codec.load(zoo.codec_path(name), threads=1), maker.images("wave")
     data = (FOLDER / "zoo" / f"{name}.fsb").read_bytes()
     assert all(np.array_equal(a, b) for a, b in zip(codec.decode(data), images, strict=True))
     assert codec.encode(images) == data
+
+
+@pytest.mark.parametrize("name", [*maker.ZOO, "made"])
+def test_blobs_without_stored_groups_and_waves(name: str) -> None:
+    """As they were written before there were any."""
+    path = FOLDER / maker.MODEL if name == "made" else zoo.codec_path(name)
+    decoded = Codec.load(path, threads=1).decode((FOLDER / "earlier" / f"{name}.fsb").read_bytes())
+    assert all(np.array_equal(a, b) for a, b in zip(decoded, maker.images("mixed"), strict=True))
 
 
 def test_the_cases_use_most_of_the_model(golden_model: CodecModel) -> None:
