@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -128,3 +129,19 @@ def test_weights_of_the_zoo_must_fit() -> None:
         CausalNet(CausalNetConfig(weights="cifar10_s"))
     with pytest.raises(ConfigError, match="cifar10_m, cifar10_m_1x1"):
         CausalNet(CausalNetConfig(weights="nothing"))
+
+
+@pytest.mark.parametrize(
+    ("weights", "sizes"),
+    [
+        ("cifar10_m", {"blocks": 4}),
+        ("cifar10_s", {"radius": 2, "width": 24, "blocks": 2, "inner": 24, "hidden": 8, "mixtures": 2}),
+    ],
+)
+def test_weights_of_a_smaller_network(weights: str, sizes: dict[str, Any]) -> None:
+    """More blocks, and blocks that see more, begin as the same function, and learn."""
+    x = torch.arange(2 * 3 * 16 * 16).mul(7).remainder(251).view(2, 3, 16, 16).to(torch.uint8)
+    grown = CausalNet(CausalNetConfig(weights=weights, **sizes))
+    assert torch.allclose(grown.nats(None, x), CausalNet(SIZES[weights]).nats(None, x), atol=1e-5)
+    grown.nats(None, x).sum().backward()
+    assert all(block.b.weight.grad.abs().sum() > 0 for block in grown.body)  # type: ignore[union-attr]

@@ -130,8 +130,18 @@ class CausalNet(nn.Module):
             self._load(config.weights)
 
     def _load(self, name: str) -> None:
-        weights = {**self.rounding.state_dict(prefix="rounding."), **load_file(causal_weights_path(name))}
-        if self.conditions:  # the zoo's networks know none: what they predict is where training starts
+        """Weights of the zoo. More blocks, spatial ones and conditions leave the function as it was."""
+        stored = load_file(causal_weights_path(name))
+        blocks = sum(key.endswith(".b.weight") for key in stored)
+        weights = {**self.state_dict(), **stored}
+        for b in range(self.config.blocks):
+            key = f"body.{b}.a.weight"
+            if b >= blocks:  # adds nothing yet
+                for part in (f"body.{b}.b.weight", f"body.{b}.b.bias"):
+                    weights[part] = torch.zeros_like(weights[part])
+            elif self.config.spatial and stored[key].shape[-1] == 1:  # sees nothing around yet
+                weights[key] = functional.pad(stored[key], (1, 1, 1, 1))
+        if self.conditions and "condition.weight" not in stored:  # what is said counts for nothing yet
             weights["condition.weight"] = torch.zeros_like(self.condition.weight)
         try:
             self.load_state_dict(weights)
