@@ -21,6 +21,10 @@ class TrainingError(FsarError):
     """Training cannot go on (non-finite loss, out of memory, unusable checkpoint)."""
 
 
+class RunningElsewhereError(TrainingError):
+    """Another process is at this run: two would overwrite each other's files."""
+
+
 class InterruptedTrainingError(TrainingError):
     """Ctrl-C ended the training; its checkpoint is there."""
 

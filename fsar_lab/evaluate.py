@@ -71,7 +71,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from fsar_lab import run_files
     from fsar_lab.coding import code, to_images
     from fsar_lab.report.tables import print_result, saying
-    from fsar_lab.result_files import write_result
+    from fsar_lab.result_files import now, write_result
 
     config = run_files.load_config(run_dir)
     if overrides:
@@ -93,6 +93,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
         "config_hash": config_hash(config),
         "versions": run_files.versions(),
         "git": run_files.git_state(),
+        "written": now(),
     }
     folder = run_dir / "evaluations"
     folder.mkdir(exist_ok=True)

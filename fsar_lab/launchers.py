@@ -44,12 +44,16 @@ def register() -> None:
 
 
 class _Patient(stock.BaseSubmititLauncher):  # type: ignore[misc]  # installed without types
-    """Keeps `at_once()` jobs going until all have ended, however they end."""
+    """Keeps as many jobs going as there is room for until all have ended, however they end."""
 
     POLL_SECONDS: float
 
-    def at_once(self, jobs: int) -> int:
-        """How many jobs may run at the same time."""
+    def prepare(self, trainers: Sequence[Any]) -> None:
+        """Called once before the first job starts, with the part `trainer` of every job's configuration."""
+        raise NotImplementedError
+
+    def has_room(self, trainer: Any, running: Sequence[Any]) -> bool:
+        """Whether a job may start beside those that run; it does if so."""
         raise NotImplementedError
 
     def has_ended(self, job: submitit.Job[JobReturn]) -> bool:
@@ -60,13 +64,14 @@ class _Patient(stock.BaseSubmititLauncher):  # type: ignore[misc]  # installed w
         """Run every job in a process of its own; what came of it stands in its run directory."""
         executor = self._executor()
         waiting = deque(enumerate(job_overrides, initial_job_idx))
-        width = self.at_once(len(waiting))
+        trainers = dict(enumerate(map(self._trainer, job_overrides), initial_job_idx))
+        self.prepare(list(trainers.values()))
         running: dict[int, submitit.Job[JobReturn]] = {}
         ended: dict[int, JobReturn] = {}
-        log.info("%d jobs, %d at once; their output: %s", len(waiting), width, self.params["submitit_folder"])
+        log.info("%d jobs; their output: %s", len(waiting), self.params["submitit_folder"])
         try:
             while waiting or running:
-                while waiting and len(running) < width:
+                while waiting and self.has_room(trainers[waiting[0][0]], [trainers[n] for n in running]):
                     number, overrides = waiting.popleft()
                     log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
                     arguments = (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}")
@@ -93,28 +98,37 @@ class _Patient(stock.BaseSubmititLauncher):  # type: ignore[misc]  # installed w
         )
         return executor
 
-    def _threads(self) -> int | None:
-        assert self.config is not None
-        threads: int | None = self.config.trainer.threads
-        return threads
+    def _trainer(self, overrides: Sequence[str]) -> Any:
+        """The part `trainer` of a job's configuration, which its overrides and overlays decide."""
+        assert self.config is not None and self.hydra_context is not None
+        return self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides)).trainer
 
 
 class LocalLauncher(_Patient):
-    """Jobs on this machine: as many at once as its cores allow, one for a GPU."""
+    """Jobs on this machine: as many at once as its cores allow, each by itself that wants a GPU."""
 
     _EXECUTOR = "local"
     POLL_SECONDS = 0.5
 
-    def at_once(self, jobs: int) -> int:
-        """Cores divided by the threads of a job; without trainer.threads the jobs share the cores."""
-        assert self.config is not None
-        if self.config.trainer.accelerator == "gpu":
-            return 1
-        cores = available_cores()
-        threads = self._threads() or int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, cores // jobs)
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # what the jobs inherit; their torch begins with it
-        devices: int = self.config.trainer.devices
-        return max(1, cores // (threads * devices))
+    def prepare(self, trainers: Sequence[Any]) -> None:
+        """Jobs that do not say trainer.threads have those of OMP_NUM_THREADS, else they share the cores."""
+        self.cores = available_cores()
+        self.share = int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, self.cores // len(trainers))
+
+    def has_room(self, trainer: Any, running: Sequence[Any]) -> bool:
+        """Whether the threads of all its processes fit beside those of the others; one always runs."""
+        if running and sum(map(self._cores_of, [trainer, *running])) > self.cores:
+            return False
+        os.environ["OMP_NUM_THREADS"] = str(
+            self._threads(trainer)
+        )  # the job inherits it; torch begins with it
+        return True
+
+    def _threads(self, trainer: Any) -> int:
+        return int(trainer.threads or self.share)
+
+    def _cores_of(self, trainer: Any) -> int:
+        return self.cores if trainer.accelerator == "gpu" else self._threads(trainer) * int(trainer.devices)
 
 
 class SlurmLauncher(_Patient):
@@ -127,11 +141,14 @@ class SlurmLauncher(_Patient):
         super().__init__(**params)
         self.most: int = self.params.pop("array_parallelism")
 
-    def at_once(self, jobs: int) -> int:
-        """All of them, up to array_parallelism."""
-        if self.params["cpus_per_task"] is None and (threads := self._threads()):
-            self.params["cpus_per_task"] = threads
-        return min(jobs, self.most)
+    def prepare(self, trainers: Sequence[Any]) -> None:
+        """All jobs are submitted alike, with the cores that the one of most threads wants."""
+        if self.params["cpus_per_task"] is None:
+            self.params["cpus_per_task"] = max((t.threads for t in trainers if t.threads), default=None)
+
+    def has_room(self, trainer: Any, running: Sequence[Any]) -> bool:
+        """Up to array_parallelism, the cluster decides."""
+        return len(running) < self.most
 
     def has_ended(self, job: submitit.Job[JobReturn]) -> bool:
         """Also on a cluster without accounting, where submitit never hears of a job that was killed."""

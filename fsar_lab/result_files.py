@@ -5,15 +5,18 @@ Imports neither torch nor hydra, so that finished jobs of a sweep are found at o
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fsar_lab import slurm
+from fsar_lab.errors import RunningElsewhereError
 
 RESULT = "result.json"
 ATTEMPTS = "attempts.json"
@@ -49,8 +52,22 @@ def read_attempts(run_dir: Path) -> list[dict[str, Any]]:
 def begin_attempt(run_dir: Path, config_hash: str) -> None:
     """Note that an attempt begins now, in this process; those at another configuration are forgotten.
 
-    One that never ended was killed, and is noted as that.
+    One that never ended was killed, and is noted as that. Of several processes that begin at the same moment
+    one gets through.
+
+    Raises:
+        RunningElsewhereError: another living process is at it.
     """
+    with _locked(run_dir):
+        if running := is_running(run_dir):
+            raise RunningElsewhereError(
+                f"{run_dir}: process {running['pid']} on {running['host']} is at this run already -> wait "
+                "for it, or stop it"
+            )
+        _begin_attempt(run_dir, config_hash)
+
+
+def _begin_attempt(run_dir: Path, config_hash: str) -> None:
     attempts = [one for one in read_attempts(run_dir) if one.get("config_hash") == config_hash]
     for one in attempts:
         if one["ended"] is None:
@@ -58,7 +75,7 @@ def begin_attempt(run_dir: Path, config_hash: str) -> None:
     host, pid = socket.gethostname(), os.getpid()
     attempts.append(
         {
-            "started": _now(),
+            "started": now(),
             "ended": None,
             "status": "running",
             "config_hash": config_hash,
@@ -79,12 +96,14 @@ def end_attempt(run_dir: Path, status: str, error: str | None = None) -> None:
         status: ok | failed | interrupted (on request: Ctrl-C).
         error: Why it failed.
     """
-    attempts, own = read_attempts(run_dir), (socket.gethostname(), os.getpid())
-    for one in reversed(attempts):
-        if (one["host"], one["pid"]) == own and one["ended"] is None:
-            one |= {"ended": _now(), "status": status} | ({} if error is None else {"error": error})
-            _write_attempts(run_dir, attempts)
-            return
+    own = socket.gethostname(), os.getpid()
+    with _locked(run_dir):
+        attempts = read_attempts(run_dir)
+        for one in reversed(attempts):
+            if (one["host"], one["pid"]) == own and one["ended"] is None:
+                one |= {"ended": now(), "status": status} | ({} if error is None else {"error": error})
+                _write_attempts(run_dir, attempts)
+                return
 
 
 def used_up(run_dir: Path, config_hash: str) -> bool:
@@ -130,11 +149,24 @@ def process_start(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[19])
 
 
+@contextlib.contextmanager
+def _locked(run_dir: Path) -> Iterator[None]:
+    """Alone with `attempts.json`: a lock upon the directory, which the kernel drops if the process dies."""
+    directory = os.open(run_dir, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
 def _write_attempts(run_dir: Path, attempts: list[dict[str, Any]]) -> None:
     write_text(run_dir / ATTEMPTS, json.dumps(attempts, indent=2) + "\n")
 
 
-def _now() -> str:
+def now() -> str:
+    """This moment as it is noted: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

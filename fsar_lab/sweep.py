@@ -102,6 +102,9 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
     except (KeyboardInterrupt, InterruptedTrainingError) as error:
         raise KeyboardInterrupt from error
     except Exception as error:
+        if running := result_files.is_running(run_dir):  # since a moment: another got through to begin it
+            print(f"{config.name}: {_process(running)} is at it already in {run_dir}")
+            return NOT_A_NUMBER
         record_failure(run_dir, error, config.name, hashed)
         return NOT_A_NUMBER
 

@@ -19,53 +19,76 @@ def config() -> TrainConfig:
     return compose(["dataset=fake"])
 
 
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """Of a job of a sweep, with no other sweep beside it to take results from."""
+    made = tmp_path / "sweeps" / "one" / "job"
+    made.mkdir(parents=True)
+    return made
+
+
 def job(run_dir: Path, config: TrainConfig, *overrides: str) -> SweepJob:
     return SweepJob(list(overrides), run_dir, config_hash(config))
 
 
-def test_a_result_stands_whatever_comes_after_it(tmp_path: Path, config: TrainConfig) -> None:
+def test_a_result_stands_whatever_comes_after_it(run_dir: Path, config: TrainConfig) -> None:
     def task(config: TrainConfig, run_dir: Path) -> float:
         done = {"status": "ok", "bpd": 4.5, "config_hash": config_hash(config)}
         result_files.write_result(run_dir, done)
         raise OSError("W&B does not answer")
 
-    run_job(task, config, tmp_path)
-    assert outcome(job(tmp_path, config)).bpd == 4.5
+    run_job(task, config, run_dir)
+    assert outcome(job(run_dir, config)).bpd == 4.5
 
     def never(config: TrainConfig, run_dir: Path) -> float:
         raise AssertionError("it is finished")
 
-    assert run_job(never, config, tmp_path) == 4.5
+    assert run_job(never, config, run_dir) == 4.5
 
 
-def test_the_last_failure_is_told(tmp_path: Path, config: TrainConfig) -> None:
+def test_a_job_that_another_begins_meanwhile_has_not_failed(
+    run_dir: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(config: TrainConfig, run_dir: Path) -> float:
+        result_files.begin_attempt(run_dir, config_hash(config))
+        last = result_files.read_attempts(run_dir)[-1]
+        monkeypatch.setattr(result_files, "is_running", lambda run_dir: last)
+        result_files.begin_attempt(run_dir, config_hash(config))
+        raise AssertionError("it was begun twice")
+
+    run_job(late, config, run_dir)
+    assert result_files.read_result(run_dir) == {}
+    assert outcome(job(run_dir, config)).why.startswith("not finished: process")
+
+
+def test_the_last_failure_is_told(run_dir: Path, config: TrainConfig) -> None:
     def fails(why: str) -> sweep.Task:
         def task(config: TrainConfig, run_dir: Path) -> float:
             raise ValueError(why)
 
         return task
 
-    run_job(fails("first"), config, tmp_path)
-    run_job(fails("second"), config, tmp_path)
-    assert outcome(job(tmp_path, config)).why == "ValueError: second"
+    run_job(fails("first"), config, run_dir)
+    run_job(fails("second"), config, run_dir)
+    assert outcome(job(run_dir, config)).why == "ValueError: second"
 
 
 def test_what_is_being_tried_has_not_failed_yet(
-    tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+    run_dir: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed = config_hash(config)
     for status in ("failed", "failed"):
-        result_files.begin_attempt(tmp_path, hashed)
-        result_files.end_attempt(tmp_path, status, "why")
-    result_files.begin_attempt(tmp_path, hashed)
-    last = result_files.read_attempts(tmp_path)[-1]
+        result_files.begin_attempt(run_dir, hashed)
+        result_files.end_attempt(run_dir, status, "why")
+    result_files.begin_attempt(run_dir, hashed)
+    last = result_files.read_attempts(run_dir)[-1]
     monkeypatch.setattr(result_files, "is_running", lambda run_dir: last)
     process = f"process {last['pid']} on {last['host']}"
-    assert outcome(job(tmp_path, config)).why == f"not finished: {process} is at it"
+    assert outcome(job(run_dir, config)).why == f"not finished: {process} is at it"
 
 
-def test_brackets_are_text(tmp_path: Path, config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    jobs = [job(tmp_path / str(seed), config, f"seed={seed}", "a=[png,webp]") for seed in (1, 2)]
+def test_brackets_are_text(run_dir: Path, config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [job(run_dir / str(seed), config, f"seed={seed}", "a=[png,webp]") for seed in (1, 2)]
     for one in jobs:
         one.run_dir.mkdir()
         sweep.record_failure(one.run_dir, ValueError("[/red] pip install 'x[bench]'"), "a", one.config_hash)

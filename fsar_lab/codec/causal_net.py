@@ -113,11 +113,15 @@ class CausalNetCoder:
         images: NDArray[np.uint8] = decoder.pop_causal(self.model, shape, _conditions(parameters))
         return images
 
-    def push_wave(self, encoder: entropy.WaveEncoder, image: NDArray[np.uint8]) -> None:
-        """Code uint8 [H, W, 3], whose rows are the lanes."""
+    def encode_wave(self, image: NDArray[np.uint8]) -> tuple[bytes, float]:
+        """Code uint8 [H, W, 3], whose rows are the lanes: the stream and its bits."""
+        encoder = entropy.WaveEncoder()
         encoder.push_causal(self.model, image)
+        return encoder.finish(), encoder.information()
 
-    def pop_wave(self, decoder: entropy.WaveDecoder, height: int, width: int) -> NDArray[np.uint8]:
-        """Decode uint8 [height, width, 3]."""
-        image: NDArray[np.uint8] = decoder.pop_causal(self.model, height, width)
+    def decode_wave(self, stream: memoryview, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Decode uint8 [H, W, 3] of `shape` [H, W]."""
+        decoder = entropy.WaveDecoder(stream)
+        image: NDArray[np.uint8] = decoder.pop_causal(self.model, *shape)
+        decoder.finish()
         return image

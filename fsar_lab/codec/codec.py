@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,8 @@ from fsar_lab import entropy
 from fsar_lab.codec import blob, engines, tiling
 from fsar_lab.codec.arguments import Images, check_images, chosen_numbers
 from fsar_lab.codec.bits_back import ChainCoder, sample
-from fsar_lab.codec.causal_net import CausalNetCoder
 from fsar_lab.codec.model import CodecModel
-from fsar_lab.codec.parts import LatentCoder
+from fsar_lab.codec.parts import LatentCoder, WaveCoder
 from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.tiling import Groups, Image
 from fsar_lab.cores import available_cores
@@ -108,7 +107,7 @@ class Codec:
         self.networks: tuple[engines.Analysis, engines.Synthesis] | None = None
         if model.networks:
             self.networks = engines.make_networks(model.networks, engine, device, self.threads)
-        self.pixel_coder = model.pixels.make_coder()
+        self.pixel_coder = engines.make_pixel_coder(model.pixels, engine, device)
 
     @cached_property
     def latent_coder(self) -> LatentCoder | None:
@@ -119,6 +118,11 @@ class Codec:
     def chain_coder(self) -> ChainCoder | None:
         """Bits-back coding, if the model samples its latents."""
         return self.model.make_chain_coder()
+
+    @property
+    def wave_coder(self) -> WaveCoder:
+        """The pixel coder of a model whose large images are waves."""
+        return cast(WaveCoder, self.pixel_coder)
 
     @staticmethod
     def load(path: str | Path, threads: int | None = None, engine: str = "c", device: str = "cpu") -> Codec:
@@ -199,9 +203,8 @@ class Codec:
             ]
             return Coded([c.stream for c in chains], sums, stored, *bits)
         if part.wave:
-            waves = [self._wave(tile) for tile in lanes]
-            spent = sum(wave.information() for wave in waves)
-            return Coded([wave.finish() for wave in waves], sums, stored, 0.0, spent)
+            streams, spent = zip(*map(self.wave_coder.encode_wave, lanes), strict=True)
+            return Coded(list(streams), sums, stored, 0.0, sum(spent))
         encoder = entropy.Encoder(len(lanes))
         indices = parameters = None
         if self.networks:
@@ -318,7 +321,7 @@ class Codec:
         if self.chain_coder and self.networks:
             return self.chain_coder.decode_all(streams, number, shape, self.networks)
         if part.wave:
-            return np.stack([self._unwave(stream, shape) for stream in streams])
+            return np.stack([self.wave_coder.decode_wave(stream, shape) for stream in streams])
         decoder = entropy.Decoder(streams, number)
         parameters = None
         if self.networks and self.latent_coder and self.model.prior:
@@ -328,21 +331,6 @@ class Codec:
         lanes = self.pixel_coder.pop(decoder, parameters, (number, *shape))
         decoder.finish()
         return lanes
-
-    def _wave(self, image: NDArray[np.uint8]) -> entropy.WaveEncoder:
-        """One image [H, W, 3] whose rows are the lanes."""
-        assert isinstance(self.pixel_coder, CausalNetCoder)
-        encoder = entropy.WaveEncoder()
-        self.pixel_coder.push_wave(encoder, image)
-        return encoder
-
-    def _unwave(self, stream: memoryview, shape: tuple[int, int]) -> NDArray[np.uint8]:
-        """The image of `shape` that `_wave` coded."""
-        assert isinstance(self.pixel_coder, CausalNetCoder)
-        decoder = entropy.WaveDecoder(stream)
-        image = self.pixel_coder.pop_wave(decoder, *shape)
-        decoder.finish()
-        return image
 
     # --- networks by themselves, and threads ------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The two networks of a codec, run by C or by PyTorch: the same bits either way."""
+"""The networks of a codec, run by C or by PyTorch: the same bits either way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab.codec import engine_c, engine_residual
-from fsar_lab.codec.parts import Parameters
+from fsar_lab.codec.causal_net import CausalNetTables
+from fsar_lab.codec.parts import Parameters, PixelCoder, PixelPart
 from fsar_lab.codec.posterior import Posterior
 from fsar_lab.codec.residual_networks import ResidualNetworks
 
@@ -38,18 +39,36 @@ def make_networks(
     Raises:
         ValueError: no such engine, or not on this device.
     """
+    _check(engine, device)
     if engine == "c":
-        if device != "cpu":
-            raise ValueError(f'the engine "c" runs on the CPU, not on {device}; use engine="torch"')
         if isinstance(networks, ResidualNetworks):
             return _residual(networks, lambda network: engine_c.Network(network))
         synthesis = engine_c.Synthesis(networks.table, networks.synthesis)
         if isinstance(networks.search, Posterior):
             return posterior_pairs(engine_c.Network(networks.analysis)), synthesis
         return engine_c.Analysis(networks.analysis, networks.search), synthesis
-    if engine != "torch":
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
     return _torch_networks(networks, device, threads)
+
+
+def make_pixel_coder(part: PixelPart, engine: str = "c", device: str = "cpu") -> PixelCoder:
+    """What codes pixels. A causal network runs where the others do; all else is the entropy coder's.
+
+    Raises:
+        ValueError: no such engine, or not on this device.
+    """
+    _check(engine, device)
+    if engine == "c" or not isinstance(part, CausalNetTables):
+        return part.make_coder()
+    from fsar_lab.codec import engine_causal
+
+    return engine_causal.CausalNetCoder(part, device)
+
+
+def _check(engine: str, device: str) -> None:
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+    if engine == "c" and device != "cpu":
+        raise ValueError(f'the engine "c" runs on the CPU, not on {device}; use engine="torch"')
 
 
 def posterior_pairs(network: Callable[[NDArray[np.int16]], NDArray[np.int16]]) -> Analysis:

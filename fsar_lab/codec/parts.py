@@ -55,6 +55,16 @@ class PixelCoder(Protocol):
         """Decode uint8 [N, H, W, 3] of `shape` [N, H, W]."""
 
 
+class WaveCoder(PixelCoder, Protocol):
+    """Codes the pixels of large images one by one, too; the rows of an image are the lanes."""
+
+    def encode_wave(self, image: NDArray[np.uint8]) -> tuple[bytes, float]:
+        """Code uint8 [H, W, 3]: the stream and its bits without the states."""
+
+    def decode_wave(self, stream: memoryview, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Decode uint8 [H, W, 3] of `shape` [H, W]."""
+
+
 class Part(Protocol):
     """Integers of a bundle."""
 

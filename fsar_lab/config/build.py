@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fsar_lab.config.schema import ALLOWED_TARGETS, TrainConfig
+from fsar_lab.config.schema import ALLOWED_TARGETS, CodingConfig, TrainConfig
 from fsar_lab.errors import ConfigError
 
 # Parts of the configuration that do not decide what is learned.
@@ -80,8 +80,10 @@ def decisive(plain: dict[str, Any]) -> dict[str, Any]:
     """The part of a plain configuration that decides the outcome of its run; the argument stays as it is.
 
     Paths, logger, callbacks and the run's name are left out; of `dataset.root` (and `test_roots`) only
-    the folder's own name counts, so that the same data set in another place gives the same hash.
+    the folder's own name counts, so that the same data set in another place gives the same hash. Of the
+    callbacks the number of calibration images is kept: the exported integers follow from it.
     """
+    calibration = plain.get("callbacks", {}).get("coding", {}).get("calibration_images")
     kept = {key: dict(part) if isinstance(part, dict) else part for key, part in plain.items()}
     for key in _NOT_HASHED:
         kept.pop(key, None)
@@ -89,6 +91,8 @@ def decisive(plain: dict[str, Any]) -> dict[str, Any]:
         kept["trainer"].pop(key, None)
     if kept.get("start", {}).get("run") is None:  # as before there was such a key
         kept.pop("start", None)
+    if calibration not in (None, CodingConfig.calibration_images):  # the default: as before it was kept
+        kept["calibration_images"] = calibration
     root = kept["dataset"].get("root")
     if root is not None:
         kept["dataset"]["root"] = Path(root).name

@@ -15,6 +15,7 @@ from typing import Any
 
 from fsar_lab.config.build import decisive
 from fsar_lab.errors import ConfigError
+from fsar_lab.report import pareto
 from fsar_lab.report.experiments import (
     CLASSICAL,
     FITTED,
@@ -34,7 +35,7 @@ from fsar_lab.report.runs import Run
 KEYS = (
     "experiment", "standing", "dataset", "images", "seeds", "n", *MEANS[:1], "bpd_std",
     "difference", "difference_std", "difference_n", "baseline", *MEANS[1:], "bpd_uniform_sibling",
-    "parameters", "failed", "running", "waiting", "commits",
+    "front", "parameters", "failed", "running", "waiting", "commits",
 )  # fmt: skip
 ONLY_TRAINED = ("flip", "augment", "validation_images")  # of a data set: its test images are the same
 SMOKE_IMAGES = 5_000  # a tenth of a pass over CIFAR-10: nothing is learned from so few
@@ -124,6 +125,7 @@ def _block(group: list[Experiment], codecs: list[Experiment], baseline: str | No
         rivals = [e for e in group if e.standing != FITTED] if len(sections) == 1 else []
         title = "nothing to train: classical codecs and fitted models"
         sections.append(Section(title, _rows(unlearned, [*rivals, *unlearned], baseline), ranked=False))
+    pareto.mark(row for section in sections for row in section.rows)
     first = group[0].results[next(iter(group[0].results))]
     return Block(group[0].dataset, first.get("images"), group, sections, _notes(group, sections))
 

@@ -22,6 +22,7 @@ MEANS = (
 )  # fmt: skip
 # Overrides that tell no experiments apart.
 NOT_IN_NAMES = ("seed=", "paths.", "logger", "callbacks", "trainer.threads=", "dataset.root=")
+CALIBRATION = "callbacks.coding.calibration_images="  # the one callback that does
 TRAINED, UNTRAINED, FITTED, CLASSICAL = "trained", "not trained", "fitted", "classical"
 
 
@@ -136,4 +137,6 @@ def _labels(groups: list[list[Run]]) -> list[str]:
 
 
 def _overrides(run: Run) -> list[str]:
-    return [text for text in run.overrides if not text.startswith(NOT_IN_NAMES)]
+    return [
+        text for text in run.overrides if text.startswith(CALIBRATION) or not text.startswith(NOT_IN_NAMES)
+    ]

@@ -12,6 +12,10 @@ from fsar_lab.report.panel_types import TablePanel
 from fsar_lab.report.rows import Column, Row, bits, speed
 
 CONSOLE = ("experiment", "count", "bpd", "difference", "decode_MBps")
+FRONT = (
+    "Pareto front: no other row is better in bpd and as good in decoding speed, or the reverse (speed); "
+    "the same with the size of the bundle (bundle). Rows that were not trained have no part in it."
+)
 
 
 def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
@@ -33,9 +37,11 @@ def results_table(block: Block, key: str, baseline: str | None) -> TablePanel:
         Column("dec MB/s", "decode_MBps", speed),
         Column("bundle kB", "codec_bytes", _kilobytes),
         Column("tables kB", "table_bytes", _kilobytes),
+        Column("Pareto front", "front", left=True),
     )
     images = f"{block.images:,} test images" if block.images else "test images"
     measured = "bpd from bytes on disk, all headers included, decoded by another process and compared."
+    measured += f" {FRONT}"
     if baseline:
         measured += f" Difference: size against {baseline}, in pairs of equal seeds; negative is smaller."
     return TablePanel(

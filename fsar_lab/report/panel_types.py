@@ -20,13 +20,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a scatter plot; `spread` is the standard deviation of y over several seeds."""
+    """One point of a scatter plot; `spread` is the standard deviation of y over several seeds.
+
+    `front`: it is on the Pareto front of the two measures; None where there is no such front.
+    """
 
     label: str
     x: float
     y: float
     classical: bool = False
     spread: float | None = None
+    front: bool | None = None
 
 
 @dataclass(frozen=True)

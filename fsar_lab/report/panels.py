@@ -18,6 +18,7 @@ from fsar_lab.report.panel_types import (
     Point,
     ScatterPanel,
 )
+from fsar_lab.report.pareto import FRONTS
 from fsar_lab.report.rows import Row
 from fsar_lab.report.runs import Run
 
@@ -25,6 +26,7 @@ ONE_THREAD = (
     "MB = 10⁶ bytes of uint8 samples, one thread, the largest number of images a call; learned codecs: wall "
     "clock, tables built beforehand; classical codecs: CPU seconds, a file for each image."
 )
+JOINED = "The line joins the Pareto front: points that no other beats in both measures; the others are pale."
 BPD = Axis("bits per 8-bit sample (bpd)", "bpd")
 SEEN = Axis("training images seen", "images")
 # Rate against ...: key, title, axis, its unit in that of the rows, note.
@@ -103,13 +105,23 @@ def build_panels(runs: Sequence[Run], baseline: str | None = None) -> list[Panel
 
 def rate_against(block: Block, key: str, title: str, x: Axis, unit: float, note: str) -> ScatterPanel | None:
     """bpd against one other figure; rows without it, and rows that were not trained, are left out."""
+    name = next((name for name, key, _ in FRONTS if key == x.key), None)
     points = [
-        Point(label, unit * row[x.key], row["bpd"], row["standing"] == CLASSICAL, row["bpd_std"])
+        Point(
+            label,
+            unit * row[x.key],
+            row["bpd"],
+            classical=row["standing"] == CLASSICAL,
+            spread=row["bpd_std"],
+            front=name in (row["front"] or "").split(", ") if name else None,
+        )
         for label, row in _comparable(block)
         if row[x.key]
     ]
     if len(points) < 2:
         return None
+    if any(point.front for point in points):
+        note += " " + JOINED
     return ScatterPanel(key=key, title=title, note=note, x=x, y=BPD, points=points)
 
 

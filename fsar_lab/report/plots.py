@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from fsar_lab.errors import FsarError
-from fsar_lab.report.panel_types import BarsPanel, Chart, LinesPanel, ScatterPanel
+from fsar_lab.report.panel_types import BarsPanel, Chart, LinesPanel, Point, ScatterPanel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ Alignment = Literal["left", "center", "right"]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 WIDE, NARROW = 560, 350  # CSS pixels
 MOST_COVERED = 0.15  # of a name
+PALE = 0.4  # opacity of points that others dominate
 _LEGEND_LINE, _BAR = 17, 38
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -137,14 +138,22 @@ def _names(panel: LinesPanel) -> list[str]:
 def _scatter(panel: ScatterPanel, axes: Axes) -> None:
     for number, point in enumerate(panel.points):
         marker, colour = ("D", MUTED) if point.classical else ("o", SERIES[0])
-        mark = axes.scatter([point.x], [point.y], s=26, marker=marker, color=colour, linewidths=0, zorder=3)
+        look: dict[str, Any] = {"color": colour, "alpha": PALE if _is_beaten(point, panel) else 1.0}
+        mark = axes.scatter([point.x], [point.y], s=26, marker=marker, linewidths=0, zorder=3, **look)
         mark.set_gid(f"mark{number}")
         if point.spread is not None:
-            axes.errorbar(
-                [point.x], [point.y], yerr=[point.spread], color=colour, linewidth=1, capsize=2, zorder=2
-            )
+            axes.errorbar([point.x], [point.y], yerr=[point.spread], linewidth=1, capsize=2, zorder=2, **look)
+    front = sorted((point.x, point.y) for point in panel.points if point.front)
+    if len(front) > 1:
+        (line,) = axes.plot(*zip(*front, strict=True), color=SERIES[0], linewidth=1.2, alpha=0.5, zorder=2.5)
+        line.set_gid("front")
     axes.margins(0.12, 0.1)
     _scale(axes, panel)
+
+
+def _is_beaten(point: Point, panel: ScatterPanel) -> bool:
+    """It is not on the front, and there is one."""
+    return not point.front and any(other.front for other in panel.points)
 
 
 def _scale(axes: Axes, panel: ScatterPanel | LinesPanel) -> None:
@@ -172,17 +181,19 @@ def _short(value: float) -> str:
 def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
     """Name every point where its name covers least of other names, points and the edge.
 
-    A name that would cover much is left out; on the page it appears under the pointer.
+    A name that would cover much is left out, but for those on a Pareto front, which come first; on the page
+    it appears under the pointer.
     """
     frame = axes.get_window_extent()
     places = [axes.transData.transform((point.x, point.y)) for point in panel.points]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
     size = figure.dpi / 72
-    for point, (x, y) in sorted(zip(panel.points, places, strict=True), key=lambda item: -item[1][1]):
+    order = sorted(zip(panel.points, places, strict=True), key=lambda item: (not item[0].front, -item[1][1]))
+    for point, (x, y) in order:
         text = axes.annotate(
             point.label, (point.x, point.y), (0, 0), textcoords="offset points", fontsize=7.5
         )
-        text.set_color(MUTED if point.classical else INK)
+        text.set_color(INK if point.front or not (point.classical or _is_beaten(point, panel)) else MUTED)
         text.set_verticalalignment("center")
         box = text.get_window_extent()
         best = min(
@@ -192,7 +203,10 @@ def _label_points(panel: ScatterPanel, axes: Axes, figure: Figure) -> None:
                 + 0.5 * abs(place[1]) ** 1.5
             ),
         )
-        if sum(_overlap(best[2], other) for other in taken) > MOST_COVERED * box.width * box.height:
+        if (
+            not point.front
+            and sum(_overlap(best[2], other) for other in taken) > MOST_COVERED * box.width * box.height
+        ):
             text.remove()
             continue
         taken.append(best[2])

@@ -2,7 +2,8 @@
 
 A run directory is read as `fsar_lab.run_files` and the loggers write it: `config.yaml`, `result.json`,
 `attempts.json`, `logs/version_*/metrics.csv`, `pictures/*.png`. Each may be missing, or be half a file.
-Where a model was trained on one machine and coded on another, the evaluation of its own test set counts.
+Where a model was trained on one machine and coded on another, or its coding failed at first, the later
+evaluation of its own test set counts.
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ def read_run(path: Path) -> Run:
     """The state of one run directory at this moment."""
     config = _mapping(path / "config.yaml")
     config = config if _is_ours(config) else {}
-    result = read_result(path) or _own_evaluation(path, config)
     attempts = read_attempts(path)
+    result = _result(path, config, attempts)
     curves = _curves(path, int(config.get("trainer", {}).get("batch_size", 1)))
     status, error = _status(config, result, attempts)
     return Run(
@@ -121,11 +122,25 @@ def _is_run(path: Path) -> bool:
     return _is_ours(config) or "config_hash" in read_result(path) or bool(read_attempts(path))
 
 
-def _own_evaluation(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What `fsar_lab.evaluate` found on the run's own test set."""
-    if not config:
-        return {}
-    return read_result(path / "evaluations", f"{plain_hash(dict(config))}.json")
+def _result(path: Path, config: Mapping[str, Any], attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run's own result if it is ok; else an evaluation of its test set that came after all that failed.
+
+    An attempt that began after the evaluation may have trained another model: then its failure counts.
+    """
+    own, name = read_result(path), f"{plain_hash(dict(config))}.json" if config else ""
+    evaluation = read_result(path / "evaluations", name) if config else {}
+    if own.get("status") == "ok" or evaluation.get("status") != "ok":
+        return own
+    began = [_seconds(one["started"]) for one in attempts if one.get("status") != "ok"]
+    if own and not attempts:
+        began = [(path / RESULT).stat().st_mtime]
+    told = evaluation.get("written")  # earlier ones do not tell
+    written = _seconds(told) if told else (path / "evaluations" / name).stat().st_mtime
+    return own if max(began, default=0.0) > written else evaluation
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def _is_ours(config: Mapping[str, Any]) -> bool:

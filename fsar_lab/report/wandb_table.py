@@ -74,8 +74,8 @@ def draw(panel: Panel) -> Any:
                 [[title, *(row.get(c.key) for c in columns)] for title, rows, _ in sections for row in rows],
             )
         case ScatterPanel(x=x, y=y, points=points):
-            headings = ["codec", x.label, y.label, "standard deviation", "classical"]
-            rows = [[p.label, p.x, p.y, p.spread, p.classical] for p in points]
+            headings = ["codec", x.label, y.label, "standard deviation", "classical", "Pareto front"]
+            rows = [[p.label, p.x, p.y, p.spread, p.classical, p.front] for p in points]
             return wandb.plot.scatter(_table(headings, rows), x.label, y.label, panel.title)
         case BarsPanel(parts=parts, bars=bars):
             return _table(["codec", *parts], [[label, *values] for label, values in bars])

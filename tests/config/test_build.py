@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fsar_lab.config.build import build, config_hash, to_plain
+from fsar_lab.config.build import build, config_hash, decisive, to_plain
 from fsar_lab.config.compose import compose
 from fsar_lab.config.schema import FakeConfig
 from fsar_lab.data.fake import Fake
@@ -49,6 +49,15 @@ def test_hash_ignores_places_and_logging() -> None:
     assert config_hash(compose([*base, "dataset.root=/mnt/cifar10"])) == expected
 
 
+def test_hashes_of_before_stand() -> None:
+    """Finished runs are reused by them: what was added since counts only where it is not the default."""
+    config = compose(["dataset=fake"])
+    kept = decisive(to_plain(config))
+    assert "callbacks" not in kept and "calibration_images" not in kept and "start" not in kept
+    config.callbacks.coding.calibration_images = 16
+    assert decisive(to_plain(config)) == kept | {"calibration_images": 16}
+
+
 def test_hash_tells_outcomes_apart() -> None:
     config, hashes = compose(), []
     for part, key, value in (
@@ -57,7 +66,8 @@ def test_hash_tells_outcomes_apart() -> None:
         (config.trainer, "train_images", 77),
         (config.dataset, "root", "/my/photographs"),
         (config.prior, "offsets", [[0, -1, 0]]),
+        (config.callbacks.coding, "calibration_images", 16),
     ):
         hashes.append(config_hash(config))
         setattr(part, key, value)
-    assert len({*hashes, config_hash(config)}) == 6
+    assert len({*hashes, config_hash(config)}) == 7

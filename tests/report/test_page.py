@@ -59,7 +59,7 @@ def made(plain_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
     runs = [
         read_run(make(name, seed, bpd, decode_MBps=speed, codec_bytes=size))
         for name, bpd, speed, size in (
-            ("v2dvq_c2_fsar_o2s_catreduce15", 4.31, 6.0, 440_000),
+            ("v2dvq_c2_fsar_o2s_catreduce15", 4.31, 16.0, 440_000),
             ("<b>vqvae_c2</b>", 4.52, 5.0, 270_000),
             ("v2dvq_c2", 4.49, 5.1, 271_000),
         )

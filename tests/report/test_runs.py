@@ -97,6 +97,27 @@ def test_an_evaluation_of_the_own_test_set_counts(make: Make) -> None:
     assert read_run(path).status == "ok" and read_run(path).result["bpd"] == 4.0
 
 
+def test_an_evaluation_counts_if_it_came_after_what_failed(make: Make) -> None:
+    path = make("a", 0, 4.0)
+    (path / "evaluations").mkdir()
+    hashed = plain_hash(yaml.safe_load((path / "config.yaml").read_text()))
+    evaluation = json.loads((path / "result.json").read_text()) | {"written": "2026-11-26T12:00:00+00:00"}
+    (path / "evaluations" / f"{hashed}.json").write_text(json.dumps(evaluation))
+    (path / "result.json").write_text('{"status": "failed", "error": "no compiler"}')
+    ended = {"ended": "2026-11-26T12:30:00+00:00", "status": "failed"}
+    attempts(path, **ended)  # it began at 10:00
+    assert read_run(path).status == "ok" and read_run(path).result["bpd"] == 4.0
+    attempts(path, **ended, started="2026-11-26T12:20:00+00:00")  # trained anew since
+    assert (read_run(path).status, read_run(path).error) == ("failed", "no compiler")
+    attempts(path, started="2026-11-26T12:20:00+00:00")
+    assert read_run(path).status == "running"
+    (path / "attempts.json").unlink()  # then the files' times tell
+    os.utime(path / "result.json", (0, 90_061))
+    assert read_run(path).status == "ok"
+    os.utime(path / "result.json")
+    assert read_run(path).status == "failed"
+
+
 def test_folders(make: Make, tmp_path: Path) -> None:
     path = make("b", 0, 4.0)
     make("a", 0, None)

@@ -1,0 +1,235 @@
+"""Causal networks in PyTorch: docs/FORMAT-entropy.md, section 11, with the integers of the entropy coder.
+
+Matrix products are of float64: sums stay below 2^30, so that they are exact in any order, on any device and
+with any number of threads. All else is int64. Encoding sees all pixels at once, decoding those of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fsar_lab.codec.causal_net import CausalNetTables
+from fsar_lab.entropy.causal import COLOURS, EXPONENTIALS, SCALES, STEPS
+
+BITS = 16
+PIXELS = 1 << 14  # that are encoded at a time, at most (but one row): bounds the memory
+LOWEST, HIGHEST = -2048, 6143  # means, in 1/16 grey levels
+AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0))  # what a spatial block sees: row, column
+# Block and its bytes [..., width] -> the bytes of all places that it sees [..., taps * width].
+Neighbours = Callable[[int, Tensor], Tensor]
+Places = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]  # image, row, column
+
+
+@dataclass
+class Mixture:
+    """Distributions of one colour: means, inverse scales and weights, int64 [..., M]."""
+
+    mean: Tensor
+    inverse: Tensor
+    weight: Tensor
+
+
+class Network:
+    """The rule itself; `intervals` and `walk` are the encoder's and the decoder's roads."""
+
+    def __init__(self, part: CausalNetTables, device: str) -> None:
+        self.shape, self.device = part.shape, torch.device(device)
+        arrays = {name: self.whole(part.arrays[name]) for name in part.shape.arrays}
+        self.arrays = arrays
+        self.offsets = [
+            (y, x)
+            for y in range(-self.shape.radius, 1)
+            for x in range(-self.shape.radius, self.shape.radius + 1)
+            if (y, x) < (0, 0)
+        ]
+        every = torch.cat([arrays["first"].flatten(), arrays["weights"]]).double()
+        self.matrices: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        weight = output = 0
+        for name, rows, columns in self.shape.matrices:
+            matrix = every[weight : weight + rows * columns].reshape(rows, columns).T.contiguous()
+            these = slice(output, output + rows)
+            self.matrices[name] = (matrix, arrays["bias"][these].double(), arrays["shift"][these])
+            weight, output = weight + rows * columns, output + rows
+
+    def whole(self, array: NDArray[Any]) -> Tensor:
+        """An array of integers as int64."""
+        return torch.tensor(array.astype(np.int64), device=self.device)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is held."""
+        matrices = [tensor for each in self.matrices.values() for tensor in each]
+        return sum(tensor.nbytes for tensor in [*self.arrays.values(), *matrices])
+
+    # --- the rule -------------------------------------------------------------------------------------
+
+    def _apply(self, name: str, inputs: Tensor) -> Tensor:
+        """R(matrix · inputs + bias, shift): integers [..., columns] -> int64 [..., rows]."""
+        matrix, bias, shift = self.matrices[name]
+        return _shifted((inputs.double() @ matrix + bias).long(), shift)
+
+    def look(self, window: Tensor, neighbours: Neighbours) -> tuple[Tensor, Tensor]:
+        """Windows [..., 4 · places] -> `own` [..., 3, hidden] and `l` [..., 3]."""
+        width, blocks = self.shape.width, self.shape.blocks
+        first = self._apply("first", window)
+        h, linear = first[..., :width], first[..., width:].clamp(LOWEST, HIGHEST)
+        for block in range(blocks):
+            u = _byte(h, self.arrays["stream_shift"][block])
+            v = self._apply(f"inner.{block}", neighbours(block, u)).clamp(0, 255)
+            h = h + self._apply(f"outer.{block}", v)
+        own = self._apply("neck", _byte(h, self.arrays["stream_shift"][blocks]))
+        return own.reshape(*own.shape[:-1], COLOURS, self.shape.hidden), linear
+
+    def mixture(self, colour: int, own: Tensor, linear: Tensor, before: Tensor) -> Mixture:
+        """Of `own` [..., hidden] of a colour, `l` [..., 3] and the samples before it, int64 [..., colour]."""
+        arrays, size = self.arrays, self.shape.mixtures
+        errors = 16 * before - linear[..., :colour]
+        near = errors.clamp(-2048, 2047).unsqueeze(-2)
+        shove = (arrays["colour"][colour, :, :colour] * near).sum(-1)
+        hidden = _byte(own + _shifted(shove, 12), arrays["own_shift"][colour])
+        out = self._apply(f"head.{colour}", hidden)
+        logits, offsets, scales = out[..., :size], out[..., size : 2 * size], out[..., 2 * size :]
+        pull = _shifted((arrays["couple"][colour, :colour] * errors).sum(-1, keepdim=True), 14)
+        mean = (linear[..., colour : colour + 1] + pull + offsets).clamp(LOWEST, HIGHEST)
+        below = (logits.amax(-1, keepdim=True) - logits).clamp(max=EXPONENTIALS - 1)
+        exponentials = arrays["exponentials"][below]
+        total = exponentials.sum(-1, keepdim=True)
+        reciprocal = torch.div(1 << 30, 128 * (total >> 7) + 128, rounding_mode="floor")
+        others = (exponentials[..., 1:] * reciprocal) >> 15
+        weight = torch.cat([(1 << 15) - others.sum(-1, keepdim=True), others], -1)
+        return Mixture(mean, arrays["inverse"][scales.clamp(0, SCALES - 1)], weight)
+
+    def cumulative(self, mixture: Mixture, j: Tensor) -> Tensor:
+        """C(j) of j [..., J], 0 <= j <= 256, int64."""
+        z = (16 * j.unsqueeze(-1) - 8 - mixture.mean.unsqueeze(-2)) * mixture.inverse.unsqueeze(-2)
+        i = (z + (STEPS // 2 << 11)).clamp(0, (STEPS << 11) - 1)
+        low, high = self.arrays["sigmoid"][i >> 11], self.arrays["sigmoid"][(i >> 11) + 1]
+        values = low + ((high - low) * (i & 2047) >> 11)
+        inner = j + ((mixture.weight.unsqueeze(-2) * values).sum(-1) >> 15)
+        return torch.where(j == 0, 0, torch.where(j == 256, 1 << BITS, inner))
+
+    # --- encoding: all at once ------------------------------------------------------------------------
+
+    def intervals(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the slots of every sample begin and end: uint8 [N, H, W, 3] -> int64 of the same shape."""
+        number, height, width, _ = images.shape
+        both = np.empty((2, *images.shape), np.int64)
+        size = max(1, min(height, PIXELS // max(1, width)))
+        some = max(1, PIXELS // max(1, size * width))
+        for first in range(0, number, some):
+            samples = self.whole(images[first : first + some])
+            pixels = self.empty(*samples.shape[:3])
+            self.inside(pixels)[:] = _there(samples)
+            for top in range(0, height, size):
+                rows = slice(top, min(top + size, height))
+                both[:, first : first + some, rows] = self._strip(pixels, rows)
+        return both[0], both[1]
+
+    def _strip(self, pixels: Tensor, rows: slice) -> NDArray[np.int64]:
+        """Begin and end of the samples of some rows, int64 [2, n, rows, W, 3], of `pixels` [n, ...]."""
+        # Every block sees a row farther up. The first of these rows are wrong, and none of those wanted.
+        above = min(rows.start, self.shape.blocks) if self.shape.spatial else 0
+        radius, top, height = self.shape.radius, rows.start - above, rows.stop - rows.start + above
+        width = pixels.shape[2] - 2 * radius
+        window = torch.cat(
+            [pixels[:, top + radius + y :, radius + x :][:, :height, :width] for y, x in self.offsets], -1
+        )
+
+        def neighbours(block: int, u: Tensor) -> Tensor:
+            del block
+            if not self.shape.spatial:
+                return u
+            padded = torch.nn.functional.pad(u, (0, 0, 1, 1, 1, 0))
+            return torch.cat([padded[:, 1 + y :, 1 + x :][:, :height, :width] for y, x in AROUND], -1)
+
+        own, linear = (part[:, above:] for part in self.look(window, neighbours))
+        samples = self.inside(pixels)[:, rows, :, :COLOURS]
+        sides = []
+        for colour in range(COLOURS):
+            mixture = self.mixture(colour, own[..., colour, :], linear, samples[..., :colour])
+            sample = samples[..., colour : colour + 1]
+            sides.append(self.cumulative(mixture, torch.cat([sample, sample + 1], -1)))
+        both: NDArray[np.int64] = torch.stack(sides, -1).movedim(-2, 0).cpu().numpy()
+        return both
+
+    def walk(self, shape: tuple[int, int, int]) -> Walk:
+        """A decoder's way through images of `shape` [N, H, W]."""
+        return Walk(self, shape)
+
+    def inside(self, pixels: Tensor) -> Tensor:
+        """The images' own part of padded pixels, [N, H, W, 4]."""
+        radius = self.shape.radius
+        return pixels[:, radius:, radius : pixels.shape[2] - radius]
+
+    def empty(self, number: int, height: int, width: int) -> Tensor:
+        """Nothing but what is outside, int64 [N, H + r, W + 2 r, 4]."""
+        radius = self.shape.radius
+        outside = self.whole(np.array([128, 128, 128, 0]))
+        return outside.repeat(number, height + radius, width + 2 * radius, 1)
+
+
+class Walk:
+    """Pixels decoded step after step: `rows` asks for the samples of a step, `take` is told them."""
+
+    def __init__(self, network: Network, shape: tuple[int, int, int]) -> None:
+        self.network, number = network, shape[0]
+        self.pixels = network.empty(*shape)
+        seen = network.shape.blocks, number, shape[1] + 1, shape[2] + 2, network.shape.width
+        self.streams = torch.zeros(seen, dtype=torch.int64, device=network.device)
+        self.taken: list[Tensor] = []
+
+    def rows(self, places: Places) -> Iterator[NDArray[np.uint16]]:
+        """C(0) ... C(255) of the pixels of one step, colour after colour: uint16 [places, 256]."""
+        network, radius = self.network, self.network.shape.radius
+        image, row, column = map(network.whole, places)
+
+        def neighbours(block: int, u: Tensor) -> Tensor:
+            if not network.shape.spatial:
+                return u
+            stream = self.streams[block]
+            stream[image, row + 1, column + 1] = u
+            return torch.cat([stream[image, row + 1 + y, column + 1 + x] for y, x in AROUND], -1)
+
+        window = [self.pixels[image, row + radius + y, column + radius + x] for y, x in network.offsets]
+        own, linear = network.look(torch.cat(window, -1), neighbours)
+        every = torch.arange(256, device=network.device).expand(len(image), 256)
+        self.taken = []
+        samples = network.whole(np.zeros((len(image), 0)))
+        for colour in range(COLOURS):
+            mixture = network.mixture(colour, own[:, colour], linear, samples)
+            yield network.cumulative(mixture, every).cpu().numpy().astype(np.uint16)
+            samples = torch.stack(self.taken, -1)
+        self.pixels[image, row + radius, column + radius] = _there(samples)
+
+    def take(self, samples: NDArray[np.uint16]) -> None:
+        """The samples of the rows last asked for, [places]."""
+        self.taken.append(self.network.whole(samples))
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """What is decoded, uint8 [N, H, W, 3]."""
+        inside = self.network.inside(self.pixels)[..., :COLOURS]
+        return np.ascontiguousarray(inside.cpu().numpy().astype(np.uint8))
+
+
+def _there(samples: Tensor) -> Tensor:
+    """Pixels [..., 3] with the fourth number of those that are there, 64."""
+    return torch.nn.functional.pad(samples, (0, 1), value=64)
+
+
+def _shifted(x: Tensor, shift: Tensor | int) -> Tensor:
+    """R(x, shift) of int64."""
+    half = (1 << shift) >> 1 if isinstance(shift, int) else torch.ones_like(shift) << shift >> 1
+    return (x + half) >> shift
+
+
+def _byte(x: Tensor, shift: Tensor) -> Tensor:
+    """B(x, shift)."""
+    return _shifted(x, shift).clamp(0, 255)

@@ -1,0 +1,138 @@
+"""PyTorch codes pixels under causal networks to the entropy coder's bytes, and decodes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import smooth_images
+
+from fsar_lab import zoo
+from fsar_lab.codec.causal_net import CausalNetTables
+from fsar_lab.codec.causal_torch import Network
+from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.engine_causal import CausalNetCoder, batch_steps
+from fsar_lab.codec.integer_network import NetworkError
+from fsar_lab.codec.model import CodecModel
+from fsar_lab.entropy import CausalShape
+from fsar_lab.errors import DamagedStreamError
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture(scope="module", params=["fast", "balanced", "small"])
+def model(request: pytest.FixtureRequest) -> CodecModel:
+    return CodecModel.load(zoo.codec_path(request.param))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_same_bytes_in_both_directions(model: CodecModel, device: str) -> None:
+    c, on_torch = Codec(model, threads=1), Codec(model, threads=1, engine="torch", device=device)
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (2, 6, 5, 3), np.uint8)
+    sizes = [(1, 1), (1, 9), (7, 2), (5, 6)]
+    several = [image[:h, :w] for image, (h, w) in zip(smooth_images(4, 9, 3), sizes, strict=True)]
+    for images in (smooth_images(3, 7, 1), noise, several):
+        data = c.encode(images)
+        assert on_torch.encode(images) == data
+        decoded = on_torch.decode(data)
+        assert all(np.array_equal(a, b) for a, b in zip(decoded, images, strict=True))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("sides", [(1, 1), (5, 9), (34, 1)])
+def test_waves(model: CodecModel, sides: tuple[int, int], device: str) -> None:
+    """Rows as lanes, also more of them than lanes."""
+    image = np.ascontiguousarray(smooth_images(1, 34, 5)[0, : sides[0], : sides[1]])
+    c, on_torch = Codec(model).wave_coder, Codec(model, engine="torch", device=device).wave_coder
+    stream, bits = c.encode_wave(image)
+    assert on_torch.encode_wave(image) == (stream, bits)
+    assert np.array_equal(on_torch.decode_wave(memoryview(stream), sides), image)
+    with pytest.raises(DamagedStreamError):
+        on_torch.decode_wave(memoryview(stream + b"ab"), sides)
+
+
+def test_a_large_image() -> None:
+    model = CodecModel.load(zoo.codec_path("fast"))
+    image = smooth_images(1, 130, 5)[0, :33]
+    assert model.cut.is_wave(*image.shape[:2])
+    data = Codec(model).encode([image])
+    on_torch = Codec(model, engine="torch")
+    assert on_torch.encode([image]) == data
+    assert np.array_equal(on_torch.decode(data, only=0), image)
+
+
+def test_groups_parts_and_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = CodecModel.load(zoo.codec_path("fast"))
+    monkeypatch.setattr("fsar_lab.codec.causal_torch.PIXELS", 50)
+    images = smooth_images(35, 4, 2)
+    data = Codec(model).encode(images)
+    on_torch = Codec(model, threads=2, engine="torch")
+    assert on_torch.encode(images) == data
+    assert np.array_equal(on_torch.decode(data), images)
+    bad = bytearray(data)
+    bad[-20] ^= 4
+    with pytest.raises(DamagedStreamError) as caught:
+        on_torch.decode(bytes(bad))
+    assert caught.value.images == (32, 33, 34)
+
+
+@pytest.mark.parametrize("pixels", [1, 12, 1000])
+def test_a_decoder_sees_what_the_encoder_saw(
+    model: CodecModel, pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of the decoder's walk hold the intervals of the encoder, however that cuts its work."""
+    monkeypatch.setattr("fsar_lab.codec.causal_torch.PIXELS", pixels)
+    assert isinstance(model.pixels, CausalNetTables)
+    network = Network(model.pixels, "cpu")
+    images = smooth_images(2, 6, 4)[:, :, :5].copy()
+    starts, ends = network.intervals(images)
+    walk = network.walk(images.shape[:3])
+    for step in batch_steps(images.shape[:3]):
+        for colour, rows in enumerate(walk.rows(step.places)):
+            full = np.concatenate([rows.astype(np.int64), np.full((2, 1), 65536)], 1)
+            assert (np.diff(full) > 0).all() and (full[:, 0] == 0).all()
+            value = images[(*step.places, colour)].astype(np.int64)
+            assert np.array_equal(full[[0, 1], value], starts[(*step.places, colour)])
+            assert np.array_equal(full[[0, 1], value + 1], ends[(*step.places, colour)])
+            walk.take(value.astype(np.uint16))
+    assert np.array_equal(walk.images, images)
+
+
+@pytest.mark.parametrize("spatial", [False, True])
+def test_the_largest_numbers_that_are_allowed(spatial: bool) -> None:
+    """Sums near 2^30 would not be exact in float32."""
+    tables = CodecModel.load(zoo.codec_path("fast")).pixels
+    assert isinstance(tables, CausalNetTables)
+    shape = CausalShape(radius=2, width=8, blocks=2, inner=8, spatial=spatial, hidden=8, mixtures=6)
+    rng = np.random.default_rng(7)
+    arrays = {name: tables.arrays[name] for name in ("sigmoid", "exponentials")}
+    arrays["inverse"] = np.full_like(tables.arrays["inverse"], 1 << 18)
+    for name, (dtype, size) in shape.arrays.items():
+        if name in ("first", "weights", "colour", "couple"):
+            most = 32639 if name == "first" else np.iinfo(dtype).max
+            arrays[name] = rng.integers(-most, most + 1, size).astype(dtype)
+        elif name == "bias":
+            arrays[name] = rng.integers(-(1 << 29), 1 << 29, size).astype(dtype)
+        elif name not in arrays:
+            arrays[name] = rng.integers(0, 25, size).astype(dtype)
+    model = CodecModel(None, None, CausalNetTables(shape, arrays))
+    images = rng.integers(0, 256, (3, 4, 5, 3), np.uint8)
+    data = Codec(model).encode(images)
+    on_torch = Codec(model, engine="torch")
+    assert on_torch.encode(images) == data
+    assert np.array_equal(on_torch.decode(data), images)
+
+
+def test_what_the_entropy_coder_refuses(model: CodecModel) -> None:
+    part = model.pixels
+    assert isinstance(part, CausalNetTables) and isinstance(part.shape, CausalShape)
+    wrong = CausalNetTables(part.shape, {**part.arrays, "bias": np.full_like(part.arrays["bias"], 1 << 30)})
+    with pytest.raises(NetworkError):
+        CausalNetCoder(wrong, "cpu")
+
+
+@pytest.mark.parametrize(("engine", "device"), [("c", "cuda"), ("fortran", "cpu")])
+def test_no_such_engine(model: CodecModel, engine: str, device: str) -> None:
+    with pytest.raises(ValueError, match="engine"):
+        Codec(model, engine=engine, device=device)
