@@ -41,6 +41,10 @@ class CausalNetTables:
             raise NetworkError("synthesis network and causal network disagree on the conditions of a place")
         if head is not None and (head.low.min() < 0 or head.high.max() > 255):
             raise NetworkError("the synthesis network's conditions are no bytes")
+        self.check_numbers()
+
+    def check_numbers(self) -> None:
+        """Raise NetworkError unless all sums fit."""
         try:
             self.make_coder()
         except (TableError, ValueError, TypeError) as error:
@@ -77,7 +81,7 @@ class CausalNetTables:
         return CausalNetCoder(self)
 
 
-def _conditions(parameters: Parameters | None) -> NDArray[np.uint8] | None:
+def conditions_of(parameters: Parameters | None) -> NDArray[np.uint8] | None:
     """uint8 [N, H, W, 2 P]: the synthesis network's outputs in their order, all of them bytes."""
     if parameters is None:
         return None
@@ -104,13 +108,13 @@ class CausalNetCoder:
         self, encoder: entropy.Encoder, images: NDArray[np.uint8], parameters: Parameters | None
     ) -> None:
         """Code uint8 [N, H, W, 3]."""
-        encoder.push_causal(self.model, images, _conditions(parameters))
+        encoder.push_causal(self.model, images, conditions_of(parameters))
 
     def pop(
         self, decoder: entropy.Decoder, parameters: Parameters | None, shape: tuple[int, int, int]
     ) -> NDArray[np.uint8]:
         """Decode uint8 [N, H, W, 3]."""
-        images: NDArray[np.uint8] = decoder.pop_causal(self.model, shape, _conditions(parameters))
+        images: NDArray[np.uint8] = decoder.pop_causal(self.model, shape, conditions_of(parameters))
         return images
 
     def encode_wave(self, image: NDArray[np.uint8]) -> tuple[bytes, float]:
