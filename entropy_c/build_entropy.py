@@ -34,6 +34,7 @@ SOURCES = [
     "mixture.c",
     "pixels.c",
     "pixels_model.c",
+    "recall.c",
     "rows.c",
     "serial.c",
     "stack.c",

@@ -259,6 +259,7 @@ size_t ec_causal_bytes(const ec_causal *model);
  */
 size_t ec_causal_scratch(const ec_causal *model, uint32_t height, uint32_t width);
 size_t ec_causal_wave_scratch(const ec_causal *model, uint32_t lanes, uint32_t height, uint32_t width);
+size_t ec_causal_recall_scratch(const ec_causal *model, uint32_t lanes, uint32_t height, uint32_t width);
 
 /* ---- Encoding ---- */
 
@@ -340,6 +341,13 @@ int ec_encode_pixels_wave(ec_encoder *encoder, const ec_pixels *model, const uin
                           uint8_t *scratch);
 int ec_encode_causal_wave(ec_encoder *encoder, const ec_causal *model, const uint8_t *image, uint32_t height,
                           uint32_t width, uint32_t *scratch);
+/* A wave that remembers colours: which greens the image has had with a red, and which blues with both
+ * (docs/FORMAT-entropy.md, section 12). */
+int ec_encode_causal_recall(ec_encoder *encoder, const ec_causal *model, const uint8_t *image, uint32_t height,
+                            uint32_t width, uint32_t *scratch);
+#define EC_COLOURS_SCRATCH 2097152 /* bytes: 2^24 bits */
+/* How many colours `number` pixels [3] have; scratch: EC_COLOURS_SCRATCH bytes. */
+size_t ec_count_colours(const uint8_t *pixels, size_t number, uint32_t *scratch);
 
 /* ---- Decoding ---- */
 
@@ -383,6 +391,8 @@ int ec_decode_pixels_wave(ec_decoder *decoder, const ec_pixels *model, const int
                           uint8_t *scratch);
 int ec_decode_causal_wave(ec_decoder *decoder, const ec_causal *model, uint32_t height, uint32_t width,
                           uint8_t *image, uint32_t *scratch);
+int ec_decode_causal_recall(ec_decoder *decoder, const ec_causal *model, uint32_t height, uint32_t width,
+                            uint8_t *image, uint32_t *scratch);
 /* EC_OK if every state is 2^16 again and every word was consumed, else EC_ERR_DAMAGED. */
 int ec_decoder_finish(const ec_decoder *decoder);
 /* The number of groups before the first one that has not come to such an end: `groups` if all have. */

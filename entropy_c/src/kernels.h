@@ -147,6 +147,12 @@ typedef struct ec_kernels {
                         uint32_t *x, uint8_t **out);
     int (*causal_pop)(const ec_causal *model, const struct ec_causal_work *work, size_t first, size_t count,
                       ec_flow *flow, uint32_t mask);
+    /* The same in parts: one colour's distributions, what they have below places, decoding a sample. */
+    void (*causal_mix)(const ec_causal *model, const struct ec_causal_work *work, size_t step, uint32_t colour);
+    void (*causal_cumulative)(const ec_causal *model, const struct ec_causal_work *work, uint32_t number,
+                              const uint32_t *places, uint32_t *out);
+    int (*causal_pop_one)(const ec_causal *model, const struct ec_causal_work *work, ec_flow *flow,
+                          uint32_t mask, uint32_t *samples);
 
     /* Contexts (context.h), at the pixel or the sample `at` bytes into the history: symbols, states and
      * errors of all colours; predictions and tables of one colour's next sample; that sample and its error.

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -19,9 +20,19 @@ MAGIC = b"\x93FSB"
 END = b"BSF\x93"
 VERSION = 2
 ARRAY = 1  # flag: the images were one array [N, H, W, 3]
-STORED = 2  # flag: there are stored groups, whose lengths have the bit STORED_GROUP
+KINDS = 2  # flag: the two highest bits of the groups' lengths are their kinds
 WAVES = 4  # flag: large images are cut into bands, which are waves
-STORED_GROUP = 1 << 31
+KIND_SHIFT = 30
+
+
+class Kind(IntEnum):
+    """How a group's stream is to be read."""
+
+    CODED = 0
+    RECALL = 1  # a wave that remembers colours
+    STORED = 2  # the tiles' pixels as they are
+
+
 HEADER = struct.Struct("<4sHH8sIIIHH")  # magic, version, flags, model id, N, runs, groups, tile, 0
 SIZES = struct.Struct("<III")  # count, H, W of consecutive images of one size
 GROUP = struct.Struct("<II")  # bytes, CRC-32 of the group's pixels
@@ -44,7 +55,7 @@ class Directory:
         cut: how they are cut; only its tile and whether there are waves stand in the container.
         lengths: bytes of every group's stream.
         checksums: CRC-32 of every group's pixels.
-        stored: whether a group's stream is its tiles' pixels as they are.
+        kinds: of every group.
     """
 
     model_id: bytes
@@ -53,7 +64,7 @@ class Directory:
     cut: Cut
     lengths: Sequence[int]
     checksums: Sequence[int]
-    stored: Sequence[bool]
+    kinds: Sequence[Kind]
 
     @property
     def number(self) -> int:
@@ -62,12 +73,12 @@ class Directory:
 
     def pack(self) -> bytes:
         """All bytes before the first stream."""
-        flags = ARRAY * self.is_array | STORED * any(self.stored) | WAVES * self.cut.waves
+        flags = ARRAY * self.is_array | KINDS * any(self.kinds) | WAVES * self.cut.waves
         counts = self.number, len(self.sizes), len(self.lengths)
         head = HEADER.pack(MAGIC, VERSION, flags, self.model_id, *counts, self.cut.tile, 0)
         head += b"".join(SIZES.pack(run.count, run.height, run.width) for run in self.sizes)
-        entries = zip(self.lengths, self.stored, self.checksums, strict=True)
-        head += b"".join(GROUP.pack(size | STORED_GROUP * stored, crc) for size, stored, crc in entries)
+        entries = zip(self.lengths, self.kinds, self.checksums, strict=True)
+        head += b"".join(GROUP.pack(size | kind << KIND_SHIFT, crc) for size, kind, crc in entries)
         return head + CHECK.pack(zlib.crc32(head))
 
 
@@ -126,7 +137,7 @@ def parse(data: memoryview, model_id: bytes, cut: Cut) -> Parsed:
         raise UnsupportedVersionError(
             f"the blob has version {version}, which was never released; encode the images again"
         )
-    if version > VERSION or flags & ~(ARRAY | STORED | WAVES) or zero:
+    if version > VERSION or flags & ~(ARRAY | KINDS | WAVES) or zero:
         raise UnsupportedVersionError(
             f"the blob has version {version} with flags {flags}, this fsar_lab reads {VERSION}; update it"
         )
@@ -144,15 +155,17 @@ def parse(data: memoryview, model_id: bytes, cut: Cut) -> Parsed:
     table = list(GROUP.iter_unpack(data[entries : start - CHECK.size]))
     if flags & WAVES and not cut.waves:
         raise DamagedStreamError("the blob claims waves, for a model that has none")
-    bit = STORED_GROUP if flags & STORED else 0
+    shift = KIND_SHIFT if flags & KINDS else 32
+    if any(size >> shift > max(Kind) for size, _ in table):
+        raise DamagedStreamError("the blob claims a group of a kind that there is not")
     directory = Directory(
         written_by,
         bool(flags & ARRAY),
         sizes,
         replace(cut, tile=tile, waves=bool(flags & WAVES)),
-        [size & ~bit for size, _ in table],
+        [size & ((1 << shift) - 1) for size, _ in table],
         [crc for _, crc in table],
-        [bool(size & bit) for size, _ in table],
+        [Kind(size >> shift) for size, _ in table],
     )
     _check(directory, number)
     ends = list(accumulate(directory.lengths, initial=start))
@@ -177,10 +190,12 @@ def _check(directory: Directory, number: int) -> None:
         raise DamagedStreamError(
             f"the blob claims {len(directory.lengths)} groups, its images need {expected}"
         )
-    entries = zip(directory.lengths, directory.stored, group_sizes(counts, cut), strict=True)
-    for length, stored, (shape, tiles) in entries:
+    entries = zip(directory.lengths, directory.kinds, group_sizes(counts, cut), strict=True)
+    for length, kind, (shape, tiles) in entries:
         samples = 3 * shape[0] * shape[1] * tiles
-        if stored:
+        if kind == Kind.RECALL and not cut.is_wave(*shape):
+            raise DamagedStreamError("the blob claims a group that remembers colours and is no wave")
+        if kind == Kind.STORED:
             if length != samples:
                 raise DamagedStreamError("the blob claims a stored group of another size than its pixels'")
             continue

@@ -117,15 +117,15 @@ class CausalNetCoder:
         images: NDArray[np.uint8] = decoder.pop_causal(self.model, shape, conditions_of(parameters))
         return images
 
-    def encode_wave(self, image: NDArray[np.uint8]) -> tuple[bytes, float]:
+    def encode_wave(self, image: NDArray[np.uint8], recall: bool) -> tuple[bytes, float]:
         """Code uint8 [H, W, 3], whose rows are the lanes: the stream and its bits."""
         encoder = entropy.WaveEncoder()
-        encoder.push_causal(self.model, image)
+        encoder.push_causal(self.model, image, recall)
         return encoder.finish(), encoder.information()
 
-    def decode_wave(self, stream: memoryview, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    def decode_wave(self, stream: memoryview, shape: tuple[int, int], recall: bool) -> NDArray[np.uint8]:
         """Decode uint8 [H, W, 3] of `shape` [H, W]."""
         decoder = entropy.WaveDecoder(stream)
-        image: NDArray[np.uint8] = decoder.pop_causal(self.model, *shape)
+        image: NDArray[np.uint8] = decoder.pop_causal(self.model, *shape, recall)
         decoder.finish()
         return image

@@ -199,8 +199,12 @@ class Walk:
         self.streams = torch.zeros(seen, dtype=torch.int64, device=network.device)
         self.taken: list[Tensor] = []
 
-    def rows(self, places: Places) -> Iterator[NDArray[np.uint16]]:
-        """C(0) ... C(255) of the pixels of one step, colour after colour: uint16 [places, 256]."""
+    def rows(self, places: Places) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.int64]]]:
+        """C(0) ... C(255) and the mean of the pixels of one step, colour after colour.
+
+        Yields:
+            uint16 [places, 256]; grey levels, rounded down, int64 [places].
+        """
         network, radius = self.network, self.network.shape.radius
         image, row, column = map(network.whole, places)
 
@@ -219,7 +223,8 @@ class Walk:
         samples = network.whole(np.zeros((len(image), 0)))
         for colour in range(COLOURS):
             mixture = network.mixture(colour, own[:, colour], linear, samples)
-            yield network.cumulative(mixture, every).cpu().numpy().astype(np.uint16)
+            mean = (((mixture.mean + 2048) * mixture.weight).sum(-1) >> 19) - 128
+            yield network.cumulative(mixture, every).cpu().numpy().astype(np.uint16), mean.cpu().numpy()
             samples = torch.stack(self.taken, -1)
         self.pixels[image, row + radius, column + radius] = _there(samples)
 

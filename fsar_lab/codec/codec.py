@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, overload
 
@@ -18,6 +18,7 @@ from fsar_lab import entropy
 from fsar_lab.codec import blob, engines, tiling
 from fsar_lab.codec.arguments import Images, check_images, chosen_numbers
 from fsar_lab.codec.bits_back import ChainCoder, sample
+from fsar_lab.codec.blob import Kind
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.parts import LatentCoder, WaveCoder
 from fsar_lab.codec.posterior import Posterior
@@ -64,13 +65,13 @@ class Coded:
     Attributes:
         streams: of every group.
         checksums: CRC-32 of its pixels.
-        stored: its stream is its pixels as they are.
+        kinds: how it is to be read.
         latents, pixels, initial: bits, as in `Encoded`.
     """
 
     streams: list[bytes]
     checksums: list[int]
-    stored: list[bool]
+    kinds: list[Kind]
     latents: float
     pixels: float
     initial: float = 0.0
@@ -79,7 +80,7 @@ class Coded:
         """Append the groups that follow."""
         self.streams += other.streams
         self.checksums += other.checksums
-        self.stored += other.stored
+        self.kinds += other.kinds
         self.latents += other.latents
         self.pixels += other.pixels
         self.initial += other.initial
@@ -175,7 +176,7 @@ class Codec:
         out.seek(0)
         is_array = isinstance(images, np.ndarray)
         about = self.model.id, is_array, sizes, cut
-        out.write(blob.Directory(*about, lengths, total.checksums, total.stored).pack())
+        out.write(blob.Directory(*about, lengths, total.checksums, total.kinds).pack())
         samples = sum(3 * run.count * run.height * run.width for run in sizes)
         return Encoded(out.getvalue(), samples, total.latents, total.pixels, total.initial)
 
@@ -186,7 +187,7 @@ class Codec:
         if all(len(stream) < tiles.nbytes for stream, tiles in zip(coded.streams, raw, strict=True)):
             return coded
         if len(part) == 1:
-            return Coded([raw[0].tobytes()], coded.checksums, [True], 0.0, 8.0 * raw[0].nbytes)
+            return Coded([raw[0].tobytes()], coded.checksums, [Kind.STORED], 0.0, 8.0 * raw[0].nbytes)
         total = Coded([], [], [], 0.0, 0.0)  # one by one, so that the bits of each are known
         for number, tiles in zip(part.numbers, raw, strict=True):
             total.add(self._encode_part(part.single(number), tiles))
@@ -195,16 +196,18 @@ class Codec:
     def _encode_groups(self, part: Groups, lanes: NDArray[np.uint8]) -> Coded:
         """The same, always with the model."""
         sums = blob.pixel_checksums(lanes, part.lanes)
-        stored = [False] * len(sums)
+        kinds = [Kind.CODED] * len(sums)
         if self.chain_coder and self.networks:
             chains = self.chain_coder.encode_all(lanes, self.networks)
             bits = [
                 sum(each) for each in zip(*((c.latents, c.pixels, c.initial) for c in chains), strict=True)
             ]
-            return Coded([c.stream for c in chains], sums, stored, *bits)
+            return Coded([c.stream for c in chains], sums, kinds, *bits)
         if part.wave:
-            streams, spent = zip(*map(self.wave_coder.encode_wave, lanes), strict=True)
-            return Coded(list(streams), sums, stored, 0.0, sum(spent))
+            kinds = [Kind.RECALL if has_few_colours(tile) else Kind.CODED for tile in lanes]
+            recall = [kind == Kind.RECALL for kind in kinds]
+            streams, spent = zip(*map(self.wave_coder.encode_wave, lanes, recall), strict=True)
+            return Coded(list(streams), sums, kinds, 0.0, sum(spent))
         encoder = entropy.Encoder(len(lanes))
         indices = parameters = None
         if self.networks:
@@ -214,7 +217,7 @@ class Codec:
         pixel_bits = encoder.information()
         if self.latent_coder and indices is not None:
             self.latent_coder.push(encoder, indices)
-        return Coded(encoder.finish(), sums, stored, encoder.information() - pixel_bits, pixel_bits)
+        return Coded(encoder.finish(), sums, kinds, encoder.information() - pixel_bits, pixel_bits)
 
     # --- bytes to images ------------------------------------------------------------------------
 
@@ -293,18 +296,14 @@ class Codec:
     ) -> list[int]:
         """Decode groups into `images`; returns the images that are damaged."""
         these = slice(part.first, part.first + len(part))
-        stored = parsed.directory.stored[these]
-        if len(set(stored)) > 1:
-            ends = [
-                n
-                for n in part.numbers
-                if n == part.first or stored[n - part.first] != stored[n - part.first - 1]
-            ]
-            runs = pairwise([*ends, part.first + len(part)])
-            return [image for a, b in runs for image in self._decode_part(part.between(a, b), parsed, images)]
+        kinds = parsed.directory.kinds[these]
+        if len(set(kinds)) > 1:
+            starts = accumulate((sum(1 for _ in same) for _, same in groupby(kinds)), initial=part.first)
+            runs = [part.between(*run) for run in pairwise(starts)]
+            return [image for run in runs for image in self._decode_part(run, parsed, images)]
         streams = [stream for stream in parsed.streams[these] if stream is not None]
         try:
-            lanes = _stored(streams, part) if stored[0] else self._decode_groups(streams, part)
+            lanes = self._decode_groups(streams, part, kinds[0])
         except CodingError:
             if len(part) == 1:
                 return part.images()
@@ -315,13 +314,16 @@ class Codec:
         pairs = zip(part.numbers, parsed.directory.checksums[these], sums, strict=True)
         return [image for n, was, now in pairs if was != now for image in part.single(n).images()]
 
-    def _decode_groups(self, streams: Sequence[memoryview], part: Groups) -> NDArray[np.uint8]:
-        """Streams of groups -> their tiles, uint8 [n, h, w, 3]."""
+    def _decode_groups(self, streams: Sequence[memoryview], part: Groups, kind: Kind) -> NDArray[np.uint8]:
+        """Streams of groups of one kind -> their tiles, uint8 [n, h, w, 3]."""
         number, shape = len(part.tiles), part.shape
+        if kind == Kind.STORED:
+            return np.frombuffer(b"".join(streams), np.uint8).reshape(number, *shape, 3)
         if self.chain_coder and self.networks:
             return self.chain_coder.decode_all(streams, number, shape, self.networks)
         if part.wave:
-            return np.stack([self.wave_coder.decode_wave(stream, shape) for stream in streams])
+            recall = kind == Kind.RECALL
+            return np.stack([self.wave_coder.decode_wave(stream, shape, recall) for stream in streams])
         decoder = entropy.Decoder(streams, number)
         parameters = None
         if self.networks and self.latent_coder and self.model.prior:
@@ -388,9 +390,10 @@ def _slices(number: int, pixels: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, number, size)]
 
 
-def _stored(streams: Sequence[memoryview], part: Groups) -> NDArray[np.uint8]:
-    """Pixels as they are -> tiles, uint8 [n, h, w, 3]."""
-    return np.frombuffer(b"".join(streams), np.uint8).reshape(len(part.tiles), *part.shape, 3)
+def has_few_colours(image: NDArray[np.uint8]) -> bool:
+    """Whether remembering its colours is worth the time: photographs that were JPEG files, graphics."""
+    height, width, _ = image.shape
+    return bool(10 * entropy.count_colours(image) <= 3 * height * width)
 
 
 def _damage(lost: Sequence[int], complete: bool) -> DamagedStreamError:

@@ -6,8 +6,9 @@ to be compared with. A lane that has nothing at a step has a row of one symbol, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,12 @@ from fsar_lab import entropy
 from fsar_lab.codec.causal_net import CausalNetTables, conditions_of
 from fsar_lab.codec.causal_torch import BITS, Network, Places
 from fsar_lab.codec.parts import Parameters
+from fsar_lab.codec.recall import TOTAL, Known, Recall
 from fsar_lab.entropy import LANES
 from fsar_lab.entropy.causal import COLOURS
+
+# Lanes, and where their slots begin and end.
+Intervals = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 class CausalNetCoder:
@@ -44,17 +49,22 @@ class CausalNetCoder:
         """Decode uint8 [N, H, W, 3]."""
         return self._pop(decoder, shape, batch_steps(shape), conditions_of(parameters))
 
-    def encode_wave(self, image: NDArray[np.uint8]) -> tuple[bytes, float]:
+    def encode_wave(self, image: NDArray[np.uint8], recall: bool) -> tuple[bytes, float]:
         """Code uint8 [H, W, 3], whose rows are the lanes: the stream and its bits."""
-        encoder, radius = entropy.Encoder(LANES), self.network.shape.radius
-        self._push(encoder, image[None], wave_steps(image.shape[:2], radius))
+        encoder, steps = entropy.Encoder(LANES), wave_steps(image.shape[:2], self.network.shape.radius)
+        if recall:
+            for lane, begin, end in reversed(list(self._remember(image, steps))):
+                _push_intervals(encoder, lane, begin, end)
+        else:
+            self._push(encoder, image[None], steps)
         (stream,) = encoder.finish()
         return stream, encoder.information()
 
-    def decode_wave(self, stream: memoryview, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    def decode_wave(self, stream: memoryview, shape: tuple[int, int], recall: bool) -> NDArray[np.uint8]:
         """Decode uint8 [H, W, 3] of `shape` [H, W]."""
         decoder, radius = entropy.Decoder([stream], LANES), self.network.shape.radius
-        (image,) = self._pop(decoder, (1, *shape), wave_steps(shape, radius))
+        pop = self._recall if recall else self._pop
+        (image,) = pop(decoder, (1, *shape), wave_steps(shape, radius))
         decoder.finish()
         return np.asarray(image)
 
@@ -69,13 +79,7 @@ class CausalNetCoder:
         for step in reversed(list(steps)):
             for colour in reversed(range(COLOURS)):
                 start, end = (side[*step.places, colour] for side in (starts, ends))
-                # An interval as the middle one of three symbols, or the last: 2^16 is no uint16.
-                rows = np.zeros((encoder.num_images, 3), np.uint16)  # idle lanes: the last owns every slot
-                values = np.full(encoder.num_images, 2, np.uint16)
-                last = end == 1 << BITS
-                rows[step.lane, 1], rows[step.lane, 2] = np.where(last, 0, start), np.where(last, start, end)
-                values[step.lane] = np.where(last, 2, 1)
-                encoder.push_rows(rows, BITS, values)
+                _push_intervals(encoder, step.lane, start, end)
 
     def _pop(
         self,
@@ -86,11 +90,100 @@ class CausalNetCoder:
     ) -> NDArray[np.uint8]:
         walk = self.network.walk(shape, conditions)
         for step in steps:
-            for rows in walk.rows(step.places):
-                every = np.zeros((decoder.num_images, 256), np.uint16)
-                every[step.lane] = rows
-                walk.take(decoder.pop_rows(every, BITS)[step.lane])
+            for rows, _ in walk.rows(step.places):
+                walk.take(_pop_rows(decoder, step.lane, list(rows)))
         return walk.images
+
+    def _remember(self, image: NDArray[np.uint8], steps: Iterable[Step]) -> Iterator[Intervals]:
+        """All intervals of an image that remembers its colours, in the order of decoding."""
+        walk, recall = self.network.walk((1, *image.shape[:2])), Recall()
+        for step in steps:
+            pixels = image[step.places[1:]]
+            for colour, (rows, means) in enumerate(walk.rows(step.places)):
+                samples = pixels[:, colour].astype(np.int64)
+                walk.take(samples.astype(np.uint16))
+                known = _known(recall, colour, pixels, rows, means)
+                asked = [(i, one) for i, one in enumerate(known) if one is not None]
+                answers = [int(samples[i]) in one.values for i, one in asked]
+                splits = [recall.split(colour, one) for _, one in asked]
+                lane = step.lane[[i for i, _ in asked]]
+                flags = [
+                    (0, split) if yes else (split, TOTAL) for split, yes in zip(splits, answers, strict=True)
+                ]
+                yield lane, *_sides(flags)
+                at = [i for i, one in enumerate(known) if one is None]
+                ends = [[*row.tolist(), TOTAL] for row in rows[at]]
+                plain = [(row[x], row[x + 1]) for row, x in zip(ends, samples[at].tolist(), strict=True)]
+                yield step.lane[at], *_sides(plain)
+                yield lane, *_sides([one.interval(int(samples[i])) for i, one in asked])
+                recall.learn(colour, zip((one for _, one in asked), answers, strict=True))
+            recall.add(pixels)
+
+    def _recall(
+        self, decoder: entropy.Decoder, shape: tuple[int, int, int], steps: Iterable[Step]
+    ) -> NDArray[np.uint8]:
+        """The images whose intervals `_remember` gave."""
+        walk, recall = self.network.walk(shape), Recall()
+        for step in steps:
+            pixels = np.zeros((len(step.lane), COLOURS), np.uint8)
+            for colour, (rows, means) in enumerate(walk.rows(step.places)):
+                known = _known(recall, colour, pixels, rows, means)
+                asked = [(i, one) for i, one in enumerate(known) if one is not None]
+                lane = step.lane[[i for i, _ in asked]]
+                splits = [np.array([0, recall.split(colour, one)]) for _, one in asked]
+                answers = [not no for no in _pop_rows(decoder, lane, splits)]
+                at = [i for i, one in enumerate(known) if one is None]
+                pixels[at, colour] = _pop_rows(decoder, step.lane[at], [rows[i] for i in at])
+                sets = [one.starts(yes) for (_, one), yes in zip(asked, answers, strict=True)]
+                # Symbols without slots stand before the others, so that all rows are equally long.
+                padded = [np.pad(begins, (256 - len(begins), 0)) for _, begins in sets]
+                found = _pop_rows(decoder, lane, padded)
+                for (i, _), (which, _), symbol in zip(asked, sets, found.tolist(), strict=True):
+                    pixels[i, colour] = which[symbol - 256 + len(which)]
+                walk.take(pixels[:, colour].astype(np.uint16))
+                recall.learn(colour, zip((one for _, one in asked), answers, strict=True))
+            recall.add(pixels)
+        return walk.images
+
+
+def _known(
+    recall: Recall, colour: int, pixels: NDArray[np.uint8], rows: NDArray[np.uint16], means: NDArray[np.int64]
+) -> list[Known | None]:
+    """What is known of a colour of each place; nothing of red."""
+    if colour == 0:
+        return [None] * len(pixels)
+    before = pixels[:, :colour].tolist()
+    return [recall.look(*one) for one in zip(before, rows, means.tolist(), strict=True)]
+
+
+def _sides(pairs: list[tuple[int, int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Begins and ends."""
+    begin, end = np.array(pairs, np.int64).reshape(-1, 2).T
+    return begin, end
+
+
+def _push_intervals(
+    encoder: entropy.Encoder, lane: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
+) -> None:
+    """Code an interval of 2^16 slots for each of these lanes."""
+    # As the middle one of three symbols, or the last: 2^16 is no uint16.
+    rows = np.zeros((encoder.num_images, 3), np.uint16)  # idle lanes: the last owns every slot
+    values = np.full(encoder.num_images, 2, np.uint16)
+    last = end == TOTAL
+    rows[lane, 1], rows[lane, 2] = np.where(last, 0, start), np.where(last, start, end)
+    values[lane] = np.where(last, 2, 1)
+    encoder.push_rows(rows, BITS, values)
+
+
+def _pop_rows(
+    decoder: entropy.Decoder, lane: NDArray[np.int64], rows: Sequence[NDArray[Any]]
+) -> NDArray[np.uint16]:
+    """Symbols of these lanes, under rows of equal length."""
+    if not rows:
+        return np.zeros(0, np.uint16)
+    every = np.zeros((decoder.num_images, len(rows[0])), np.uint16)
+    every[lane] = rows
+    return np.asarray(decoder.pop_rows(every, BITS)[lane])
 
 
 @dataclass(frozen=True)

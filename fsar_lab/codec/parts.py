@@ -58,10 +58,10 @@ class PixelCoder(Protocol):
 class WaveCoder(PixelCoder, Protocol):
     """Codes the pixels of large images one by one, too; the rows of an image are the lanes."""
 
-    def encode_wave(self, image: NDArray[np.uint8]) -> tuple[bytes, float]:
-        """Code uint8 [H, W, 3]: the stream and its bits without the states."""
+    def encode_wave(self, image: NDArray[np.uint8], recall: bool) -> tuple[bytes, float]:
+        """Code uint8 [H, W, 3], remembering its colours or not: stream, and bits without the states."""
 
-    def decode_wave(self, stream: memoryview, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    def decode_wave(self, stream: memoryview, shape: tuple[int, int], recall: bool) -> NDArray[np.uint8]:
         """Decode uint8 [H, W, 3] of `shape` [H, W]."""
 
 

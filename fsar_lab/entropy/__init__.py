@@ -41,7 +41,7 @@ from fsar_lab.entropy.serial import load_fsar, load_tables, save_fsar, save_tabl
 from fsar_lab.entropy.stack import Stack
 from fsar_lab.entropy.tables import Tables, isa
 from fsar_lab.entropy.tans import TANS
-from fsar_lab.entropy.wave import WaveDecoder, WaveEncoder
+from fsar_lab.entropy.wave import WaveDecoder, WaveEncoder, count_colours
 
 __all__ = [
     "LANES",
@@ -66,4 +66,5 @@ __all__ = [
     "load_tables",
     "save_fsar",
     "save_tables",
+    "count_colours",
 ]

@@ -100,23 +100,28 @@ class WaveEncoder:
             lambda encoder: lib.ec_encode_pixels_wave(encoder, model._c, *views, height, width, scratch),
         )
 
-    def push_causal(self, model: CausalModel, image: Array) -> None:
+    def push_causal(self, model: CausalModel, image: Array, recall: bool = False) -> None:
         """Codes pixels.
 
         Args:
             model: the network; its radius is at most the number of lanes, and it has no conditions.
             image: uint8 [H, W, 3], sides up to 2^15.
+            recall: remember colours (docs/FORMAT-entropy.md, section 12).
         """
         image = require("image", image, np.uint8, (None, None, COLOURS))
         height, width, _ = image.shape
         if image.size == 0:
             return
-        scratch = _scratch(lib.ec_causal_wave_scratch(model._c, self.lanes, height, width), "push_causal")
+        size, encode = lib.ec_causal_wave_scratch, lib.ec_encode_causal_wave
+        if recall:
+            size, encode = lib.ec_causal_recall_scratch, lib.ec_encode_causal_recall
+        scratch = _scratch(size(model._c, self.lanes, height, width), "push_causal")
         view, memory = pointer(image), ffi.cast("uint32_t *", scratch)
+        positions = 2 * image.size if recall else image.size
         self._push(
-            image.size,
+            positions,
             "push_causal",
-            lambda encoder: lib.ec_encode_causal_wave(encoder, model._c, view, height, width, memory),
+            lambda encoder: encode(encoder, model._c, view, height, width, memory),
         )
 
     def information(self) -> float:
@@ -193,15 +198,16 @@ class WaveDecoder:
             )
         return image
 
-    def pop_causal(self, model: CausalModel, height: int, width: int) -> Array:
+    def pop_causal(self, model: CausalModel, height: int, width: int, recall: bool = False) -> Array:
         """Decodes pixels: uint8 [height, width, 3]."""
         image = np.empty((height, width, COLOURS), np.uint8)
         if image.size > 0:
-            scratch = _scratch(lib.ec_causal_wave_scratch(model._c, self.lanes, height, width), "pop_causal")
+            size, decode = lib.ec_causal_wave_scratch, lib.ec_decode_causal_wave
+            if recall:
+                size, decode = lib.ec_causal_recall_scratch, lib.ec_decode_causal_recall
+            scratch = _scratch(size(model._c, self.lanes, height, width), "pop_causal")
             memory, out = ffi.cast("uint32_t *", scratch), pointer(image)
-            check(
-                lib.ec_decode_causal_wave(self._decoder, model._c, height, width, out, memory), "pop_causal"
-            )
+            check(decode(self._decoder, model._c, height, width, out, memory), "pop_causal")
         return image
 
     def finish(self) -> None:
@@ -211,3 +217,10 @@ class WaveDecoder:
             DamagedStreamError: the bytes were altered or decoded with another model.
         """
         check(lib.ec_decoder_finish(self._decoder), "end of the stream")
+
+
+def count_colours(image: Array) -> int:
+    """How many colours uint8 [H, W, 3] has."""
+    image = require("image", image, np.uint8, (None, None, COLOURS))
+    view, scratch = pointer(image), pointer(np.empty(lib.EC_COLOURS_SCRATCH, np.uint8))
+    return int(lib.ec_count_colours(view, image.size // COLOURS, ffi.cast("uint32_t *", scratch)))

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fsar_lab.codec import blob
+from fsar_lab.codec.blob import Kind
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.tiling import TILE, SizeRun
 from fsar_lab.errors import CodingError, DamagedStreamError, UnsupportedVersionError, WrongModelError
@@ -220,7 +221,7 @@ def test_layout_is_as_documented(codec: Codec, made_images: Callable[..., Image]
     assert struct.unpack_from("<III", data, 32) == (3, 5, 5)
     size, checksum = struct.unpack_from("<II", data, 44)
     padded = np.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)), "edge").tobytes()
-    assert size >> 31 == stored and size % (1 << 31) <= len(padded)
+    assert size >> 30 == 2 * stored and size % (1 << 31) <= len(padded)
     assert checksum == zlib.crc32(padded) and len(data) == 52 + 4 + size % (1 << 31) + 4
     assert struct.unpack_from("<I", data, 52)[0] == zlib.crc32(data[:52])
     assert codec.encode(list(images))[6] == 2 * stored
@@ -236,7 +237,7 @@ def test_stored_groups_among_others(codec: Codec) -> None:
     images[32:64] = rng.integers(0, 256, images[32:64].shape, np.uint8)
     encoded = codec.encode_parts(images)
     directory = directory_of(codec, encoded.data)
-    assert directory.stored == [False, True, False, False]
+    assert directory.kinds == [0, 2, 0, 0]
     assert 0 < encoded.overhead < 8 * (60 + 8 * 4 + 4 * 100)
     assert np.array_equal(codec.decode(encoded.data), images)
     assert np.array_equal(codec.decode(encoded.data, only=[40, 2]), images[[40, 2]])
@@ -245,7 +246,7 @@ def test_stored_groups_among_others(codec: Codec) -> None:
     found = codec.decode(bytes(damaged), salvage=True)
     assert intact(found, list(images)) == [*range(32), *range(64, 100)]
     lie = (
-        replace(directory, stored=[False, True, False, True]).pack()
+        replace(directory, kinds=[Kind.CODED, Kind.STORED, Kind.CODED, Kind.STORED]).pack()
         + encoded.data[first_stream(codec, encoded.data) :]
     )
     with pytest.raises(DamagedStreamError, match="stored"):
