@@ -91,6 +91,7 @@ typedef struct images_t {
     const ec_causal *model;
     uint32_t height, width;
     uint32_t wave;                /* its lanes, or 0 */
+    uint32_t recall;              /* a wave that remembers colours */
     size_t number, groups, bytes; /* of an image */
     uint8_t *conditions;          /* NULL: none */
     uint8_t *streams[MOST_GROUPS];
@@ -107,17 +108,18 @@ static uint32_t lanes_in(const images_t *im, size_t group) {
 static void encode(images_t *im, const uint8_t *pixels) {
     ec_encoder e[MOST_GROUPS];
     uint64_t sizes[MOST_GROUPS];
-    const size_t each = 4 * EC_LANES + ec_encode_bound(im->wave > 0 ? 1 : EC_LANES, im->bytes);
+    const size_t each = 4 * EC_LANES + ec_encode_bound(im->wave > 0 ? 1 : EC_LANES, im->bytes << im->recall);
     uint8_t *buffer = take(im->groups * each);
     if (im->wave > 0)
         assert(ec_encoder_init(e, im->wave) == EC_OK);
     else
         assert(ec_encoders_init(e, im->groups, im->number) == EC_OK);
     ec_encoders_attach(e, im->groups, buffer, each);
-    const int status = im->wave > 0
-                           ? ec_encode_causal_wave(e, im->model, pixels, im->height, im->width, im->scratch)
-                           : ec_encode_causal(e, im->groups, im->model, pixels, im->conditions, im->height,
-                                              im->width, im->scratch);
+    const int status =
+        im->recall     ? ec_encode_causal_recall(e, im->model, pixels, im->height, im->width, im->scratch)
+        : im->wave > 0 ? ec_encode_causal_wave(e, im->model, pixels, im->height, im->width, im->scratch)
+                       : ec_encode_causal(e, im->groups, im->model, pixels, im->conditions, im->height,
+                                          im->width, im->scratch);
     assert(status == EC_OK);
     assert(ec_encoders_heads(e, im->groups, sizes) == EC_OK);
     for (size_t i = 0; i < im->groups; i++) {
@@ -133,10 +135,11 @@ static int decode(const images_t *im, uint8_t *pixels) {
     for (size_t i = 0; i < im->groups; i++)
         if (ec_decoder_init(&d[i], lanes_in(im, i), im->streams[i], im->sizes[i]) != EC_OK)
             return EC_ERR_DAMAGED;
-    const int status = im->wave > 0
-                           ? ec_decode_causal_wave(d, im->model, im->height, im->width, pixels, im->scratch)
-                           : ec_decode_causal(d, im->groups, im->model, im->conditions, im->height, im->width,
-                                              pixels, im->scratch);
+    const int status =
+        im->recall     ? ec_decode_causal_recall(d, im->model, im->height, im->width, pixels, im->scratch)
+        : im->wave > 0 ? ec_decode_causal_wave(d, im->model, im->height, im->width, pixels, im->scratch)
+                       : ec_decode_causal(d, im->groups, im->model, im->conditions, im->height, im->width,
+                                          pixels, im->scratch);
     for (size_t i = 0; i < im->groups && status == EC_OK; i++)
         if (ec_decoder_finish(&d[i]) != EC_OK) return EC_ERR_DAMAGED;
     return status;
@@ -194,6 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     im.width = below(5);
     if (below(2)) {
         im.wave = 1 + below(below(2) ? 4 : EC_LANES);
+        im.recall = below(2);
         im.number = 1;
         im.height += below(6);
     } else
@@ -205,8 +209,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     const int too_few = im.wave > 0 && im.wave < n.s.radius;
     if (status == EC_OK && too_few) assert(ec_causal_wave_scratch(model, im.wave, im.height, im.width) == 0);
     if (status == EC_OK && !too_few) {
-        const size_t scratch = im.wave > 0 ? ec_causal_wave_scratch(model, im.wave, im.height, im.width)
-                                           : ec_causal_scratch(model, im.height, im.width);
+        const size_t scratch = im.recall ? ec_causal_recall_scratch(model, im.wave, im.height, im.width)
+                               : im.wave ? ec_causal_wave_scratch(model, im.wave, im.height, im.width)
+                                         : ec_causal_scratch(model, im.height, im.width);
         im.model = model;
         im.groups = (im.number + EC_LANES - 1) / EC_LANES;
         im.bytes = (size_t)im.height * im.width * 3;

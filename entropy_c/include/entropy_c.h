@@ -343,8 +343,8 @@ int ec_encode_causal_wave(ec_encoder *encoder, const ec_causal *model, const uin
                           uint32_t width, uint32_t *scratch);
 /* A wave that remembers colours: which greens the image has had with a red, and which blues with both
  * (docs/FORMAT-entropy.md, section 12). */
-int ec_encode_causal_recall(ec_encoder *encoder, const ec_causal *model, const uint8_t *image, uint32_t height,
-                            uint32_t width, uint32_t *scratch);
+int ec_encode_causal_recall(ec_encoder *encoder, const ec_causal *model, const uint8_t *image,
+                            uint32_t height, uint32_t width, uint32_t *scratch);
 #define EC_COLOURS_SCRATCH 2097152 /* bytes: 2^24 bits */
 /* How many colours `number` pixels [3] have; scratch: EC_COLOURS_SCRATCH bytes. */
 size_t ec_count_colours(const uint8_t *pixels, size_t number, uint32_t *scratch);

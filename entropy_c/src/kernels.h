@@ -140,7 +140,8 @@ typedef struct ec_kernels {
     /* Causal networks (causal.h): how weights are stored, [outputs / dot_rows][quads][dot_rows][dot_unit];
      * dot_unit 1: four bytes, 2: two pairs of 16 bits, of the even and of the odd bytes. */
     uint32_t dot_rows, dot_unit;
-    /* Intervals of the samples of `count` steps; pushing `count` steps of one sample, last first; decoding. */
+    /* Intervals of the samples of `count` steps; pushing `count` steps of one sample, last first; decoding.
+     */
     void (*causal_intervals)(const ec_causal *model, const struct ec_causal_work *work, size_t first,
                              size_t count, uint32_t *intervals);
     void (*causal_push)(const ec_causal *model, const uint32_t *intervals, size_t count, uint32_t mask,
@@ -148,7 +149,8 @@ typedef struct ec_kernels {
     int (*causal_pop)(const ec_causal *model, const struct ec_causal_work *work, size_t first, size_t count,
                       ec_flow *flow, uint32_t mask);
     /* The same in parts: one colour's distributions, what they have below places, decoding a sample. */
-    void (*causal_mix)(const ec_causal *model, const struct ec_causal_work *work, size_t step, uint32_t colour);
+    void (*causal_mix)(const ec_causal *model, const struct ec_causal_work *work, size_t step,
+                       uint32_t colour);
     void (*causal_cumulative)(const ec_causal *model, const struct ec_causal_work *work, uint32_t number,
                               const uint32_t *places, uint32_t *out);
     int (*causal_pop_one)(const ec_causal *model, const struct ec_causal_work *work, ec_flow *flow,

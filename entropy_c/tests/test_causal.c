@@ -263,42 +263,57 @@ static void against_reference(void) {
     }
 }
 
+/* Waves that remember colours, and such that do not. */
+typedef struct way_t {
+    int (*encode)(ec_encoder *, const ec_causal *, const uint8_t *, uint32_t, uint32_t, uint32_t *);
+    int (*decode)(ec_decoder *, const ec_causal *, uint32_t, uint32_t, uint8_t *, uint32_t *);
+    size_t (*scratch)(const ec_causal *, uint32_t, uint32_t, uint32_t);
+    uint32_t symbols; /* of a sample, at most */
+} way_t;
+
+static const way_t ways[2] = {
+    {ec_encode_causal_wave, ec_decode_causal_wave, ec_causal_wave_scratch, 1},
+    {ec_encode_causal_recall, ec_decode_causal_recall, ec_causal_recall_scratch, 2},
+};
+
 /* The rows of one image as lanes: comes back, and damage is noticed or decodes to something. That the bytes
- * are right is for tests/entropy/test_causal.py. */
+ * are right is for tests/entropy/test_causal.py and tests/codec/test_engine_causal.py. */
 static void waves(void) {
     static model_t m;
-    for (int round = 0; round < 6; round++) {
-        const uint32_t height = 1 + below(80), width = 1 + below(round < 3 ? 5 : 40);
+    for (int round = 0; round < 12; round++) {
+        const way_t *way = &ways[round / 6];
+        const uint32_t height = 1 + below(80), width = 1 + below(round % 6 < 3 ? 5 : 40),
+                       few = 1u << below(5);
         const uint32_t lanes = round % 2 ? EC_LANES : 3 + below(30);
-        const size_t bytes = (size_t)height * width * 3, bound = ec_encode_bound(1, bytes);
+        const size_t bytes = (size_t)height * width * 3, bound = ec_encode_bound(1, way->symbols * bytes);
         ec_causal *model;
         random_model(&m);
         m.s.conditions = 0;
         assert(create(&m, &model) == EC_OK);
         uint8_t *image = take(bytes), *out = take(bytes), *buffer = take(bound);
         for (size_t i = 0; i < bytes; i++)
-            image[i] = (uint8_t)(i < 3 ? below(256) : (uint32_t)(image[i - 3] + between(-9, 9)));
-        void *scratch = take(ec_causal_wave_scratch(model, lanes, height, width));
+            image[i] = (uint8_t)(i < 3 ? below(256) : (uint32_t)(image[i - 3] + (int)few * between(-2, 2)));
+        void *scratch = take(way->scratch(model, lanes, height, width));
         ec_encoder e;
         assert(ec_encoder_init(&e, lanes) == EC_OK);
         ec_encoder_attach(&e, buffer, bound);
-        assert(ec_encode_causal_wave(&e, model, image, height, width, scratch) == EC_OK);
+        assert(way->encode(&e, model, image, height, width, scratch) == EC_OK);
         const size_t words = bound - e.position, size = 4 * (size_t)lanes + words;
         uint8_t *stream = take(size);
         ec_encoder_states(&e, stream);
         memcpy(stream + 4 * (size_t)lanes, buffer + e.position, words);
         ec_decoder d;
         assert(ec_decoder_init(&d, lanes, stream, size) == EC_OK);
-        assert(ec_decode_causal_wave(&d, model, height, width, out, scratch) == EC_OK);
+        assert(way->decode(&d, model, height, width, out, scratch) == EC_OK);
         assert(ec_decoder_finish(&d) == EC_OK && memcmp(out, image, bytes) == 0);
         for (int damage = 0; damage < 5; damage++) {
             stream[below((uint32_t)size)] ^= (uint8_t)(1 + below(255));
             if (ec_decoder_init(&d, lanes, stream, size) != EC_OK) continue;
-            const int status = ec_decode_causal_wave(&d, model, height, width, out, scratch);
+            const int status = way->decode(&d, model, height, width, out, scratch);
             assert(status == EC_OK || status == EC_ERR_TRUNCATED);
         }
-        ec_encoder_attach(&e, buffer, bound - 1);
-        assert(ec_encode_causal_wave(&e, model, image, height, width, scratch) == EC_ERR_CAPACITY);
+        ec_encoder_attach(&e, buffer, ec_encode_bound(1, bytes) - 1);
+        assert(way->encode(&e, model, image, height, width, scratch) == EC_ERR_CAPACITY);
         drop(stream);
         drop(image);
         drop(out);
@@ -332,19 +347,27 @@ static void refusals(void) {
     m.s.radius = 3;
     m.s.conditions = 0;
     assert(create(&m, &model) == EC_OK);
-    assert(ec_causal_wave_scratch(model, 2, 9, 9) == 0 && ec_causal_wave_scratch(model, 32, 9, 40000) == 0);
     assert(ec_causal_scratch(model, 40000, 1) == 0 && ec_causal_scratch(model, 1, UINT32_MAX) == 0);
     ec_encoder e;
     assert(ec_encoder_init(&e, 1) == EC_OK);
     assert(ec_encode_causal(&e, 1, model, NULL, NULL, UINT32_MAX, UINT32_MAX, NULL) == EC_ERR_ARGUMENT);
     assert(ec_encode_causal(&e, 1, model, NULL, NULL, 0, 7, NULL) == EC_OK);
-    assert(ec_encode_causal_wave(&e, model, NULL, 9, 9, NULL) == EC_ERR_ARGUMENT);
+    for (int i = 0; i < 2; i++) {
+        assert(ways[i].scratch(model, 2, 9, 9) == 0 && ways[i].scratch(model, 32, 9, 40000) == 0);
+        assert(ways[i].encode(&e, model, NULL, 9, 9, NULL) == EC_ERR_ARGUMENT);
+    }
+    static const uint8_t pixels[5][3] = {{0, 0, 0}, {255, 255, 255}, {0, 0, 0}, {1, 2, 3}, {3, 2, 1}};
+    uint32_t *bits = take(EC_COLOURS_SCRATCH);
+    assert(ec_count_colours(pixels[0], 5, bits) == 4 && ec_count_colours(NULL, 0, bits) == 0);
+    drop(bits);
     ec_causal_free(model);
-    m.s.conditions = 4;
+    m.s.conditions = 4; /* known in a batch alone */
     assert(create(&m, &model) == EC_OK);
-    assert(ec_causal_wave_scratch(model, 32, 9, 9) == 0);
     assert(ec_encoder_init(&e, EC_LANES) == EC_OK);
-    assert(ec_encode_causal_wave(&e, model, NULL, 9, 9, NULL) == EC_ERR_ARGUMENT);
+    for (int i = 0; i < 2; i++) {
+        assert(ways[i].scratch(model, 32, 9, 9) == 0);
+        assert(ways[i].encode(&e, model, NULL, 9, 9, NULL) == EC_ERR_ARGUMENT);
+    }
     ec_causal_free(model);
     ec_causal_free(NULL);
 }

@@ -8,9 +8,11 @@ import torch
 from conftest import smooth_images
 
 from fsar_lab import zoo
+from fsar_lab.codec import blob
+from fsar_lab.codec.blob import Kind
 from fsar_lab.codec.causal_net import CausalNetTables
 from fsar_lab.codec.causal_torch import Network
-from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.codec import Codec, has_few_colours
 from fsar_lab.codec.engine_causal import CausalNetCoder, batch_steps
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.model import CodecModel
@@ -40,26 +42,55 @@ def test_same_bytes_in_both_directions(model: CodecModel, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("sides", [(1, 1), (5, 9), (34, 1)])
-def test_waves(model: CodecModel, sides: tuple[int, int], device: str) -> None:
-    """Rows as lanes, also more of them than lanes."""
-    image = np.ascontiguousarray(smooth_images(1, 34, 5)[0, : sides[0], : sides[1]])
+@pytest.mark.parametrize(
+    ("sides", "levels"), [((1, 1), 1), ((5, 9), 1), ((5, 9), 24), ((34, 2), 9), ((9, 9), 128)]
+)
+@pytest.mark.parametrize("recall", [False, True])
+def test_waves(model: CodecModel, sides: tuple[int, int], levels: int, recall: bool, device: str) -> None:
+    """Rows as lanes, also more of them than lanes; colours that come again."""
+    image = np.ascontiguousarray(smooth_images(1, 34, 5)[0, : sides[0], : sides[1]]) // levels * levels
     c, on_torch = Codec(model).wave_coder, Codec(model, engine="torch", device=device).wave_coder
-    stream, bits = c.encode_wave(image)
-    assert on_torch.encode_wave(image) == (stream, bits)
-    assert np.array_equal(on_torch.decode_wave(memoryview(stream), sides), image)
-    with pytest.raises(DamagedStreamError):
-        on_torch.decode_wave(memoryview(stream + b"ab"), sides)
+    stream, bits = c.encode_wave(image, recall)
+    assert on_torch.encode_wave(image, recall) == (stream, bits)
+    for coder in (c, on_torch):
+        assert np.array_equal(coder.decode_wave(memoryview(stream), sides, recall), image)
+        with pytest.raises(DamagedStreamError):
+            coder.decode_wave(memoryview(stream + b"ab"), sides, recall)
 
 
 def test_a_large_image() -> None:
     model = CodecModel.load(zoo.codec_path("fast"))
     image = smooth_images(1, 130, 5)[0, :33]
-    assert model.cut.is_wave(*image.shape[:2])
-    data = Codec(model).encode([image])
+    assert model.cut.is_wave(*image.shape[:2]) and not has_few_colours(image)
+    poster = image // 16 * 16
+    assert has_few_colours(poster)
+    data = Codec(model).encode([image, poster])
+    assert blob.parse(memoryview(data), model.id, model.cut).directory.kinds == [Kind.CODED, Kind.RECALL]
     on_torch = Codec(model, engine="torch")
-    assert on_torch.encode([image]) == data
-    assert np.array_equal(on_torch.decode(data, only=0), image)
+    assert on_torch.encode([image, poster]) == data
+    for codec in (Codec(model), on_torch):
+        assert all(np.array_equal(a, b) for a, b in zip(codec.decode(data), [image, poster], strict=True))
+
+
+def test_recall_is_worth_it(model: CodecModel) -> None:
+    """Colours on a lattice that no network can see."""
+    coder, image = Codec(model, threads=1).wave_coder, smooth_images(1, 128, 5)[0] // 8 * 8
+    assert len(coder.encode_wave(image, True)[0]) < 0.9 * len(coder.encode_wave(image, False)[0])
+
+
+def test_damage_of_a_wave_that_remembers(model: CodecModel) -> None:
+    coder, image = Codec(model, threads=1).wave_coder, smooth_images(1, 40, 5)[0] // 8 * 8
+    stream, _ = coder.encode_wave(image, True)
+    rng = np.random.default_rng(0)
+    caught = 0
+    for _ in range(100):
+        bad = bytearray(stream)
+        bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+        try:
+            assert not np.array_equal(coder.decode_wave(memoryview(bytes(bad)), image.shape[:2], True), image)
+        except DamagedStreamError:
+            caught += 1
+    assert caught >= 99
 
 
 def test_groups_parts_and_damage(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +120,7 @@ def test_a_decoder_sees_what_the_encoder_saw(
     starts, ends = network.intervals(images)
     walk = network.walk(images.shape[:3])
     for step in batch_steps(images.shape[:3]):
-        for colour, rows in enumerate(walk.rows(step.places)):
+        for colour, (rows, _) in enumerate(walk.rows(step.places)):
             full = np.concatenate([rows.astype(np.int64), np.full((2, 1), 65536)], 1)
             assert (np.diff(full) > 0).all() and (full[:, 0] == 0).all()
             value = images[(*step.places, colour)].astype(np.int64)

@@ -24,7 +24,7 @@ from fsar_lab.tables.pixels import CDF_TOTAL, FINE, LOGITS, LUT_UNITS, REACH, li
 
 FOLDER = Path(__file__).parent
 MODEL = "made.fsarm"
-ZOO = ("context", "fast", "balanced", "small")  # of each the blob of the case "wave"
+ZOO = ("context", "fast", "balanced", "small")  # of each the blob of the cases "wave" and "poster"
 GROUPS, SYMBOLS, DIM, WIDTH, SCALES, TABLES = 2, 16, 4, 8, 8, 12
 
 # Blobs by name: sizes (height, width) of images, and whether they are given as one array.
@@ -34,6 +34,7 @@ CASES: dict[str, tuple[list[tuple[int, int]], bool]] = {
     "mixed": ([(1, 1), (5, 7), (8, 8), (1, 66), (8, 8), (65, 3)], False),
     "list_of_one": ([(16, 10)], False),
     "wave": ([(5, 7), (8, 8), (65, 3), (37, 134), (8, 8)], False),  # one is large enough for rows as lanes
+    "poster": ([(33, 130)], False),  # so is this, and it has few colours
 }
 
 
@@ -65,6 +66,8 @@ def images(name: str) -> Any:
     """The pixels of a case: uint8 [N, H, W, 3], or a list."""
     sizes, as_array = CASES[name]
     made_images = [image(number, *size) for number, size in enumerate(sizes)]
+    if name == "poster":
+        made_images = [one // 16 * 16 for one in made_images]
     return np.stack(made_images) if as_array else made_images
 
 
@@ -153,7 +156,7 @@ def main() -> None:
         (FOLDER / f"{name}.fsb").write_bytes(data)
         print(f"{name}: {len(data):,} bytes")
     for name in ZOO:
-        data = Codec.load(zoo.codec_path(name)).encode(images("wave"))
+        data = Codec.load(zoo.codec_path(name)).encode(images("wave") + images("poster"))
         (FOLDER / "zoo" / f"{name}.fsb").write_bytes(data)
         print(f"{name} of the zoo: {len(data):,} bytes")
 
