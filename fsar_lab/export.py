@@ -36,6 +36,7 @@ from fsar_lab.exporting.quantise import Options
 from fsar_lab.exporting.quantise_model import quantise_analysis, quantise_synthesis
 from fsar_lab.exporting.quantise_posterior import normal_prior, prune, quantise_posterior
 from fsar_lab.exporting.residual import level_prior, residual_networks
+from fsar_lab.models.coders.causal_net import CausalNet
 from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.code_freq import CodeFreq
 from fsar_lab.models.priors.convolution import Convolution
@@ -51,6 +52,7 @@ from fsar_lab.tables.prior_tables import fsar_tables, static_tables
 
 CALIBRATION_VALUES = 1 << 25  # values of one full-size activation kept at a time: bounds the memory
 MAX_BITS = 16  # of a table
+ROUNDING_IMAGES = 256  # for the ranges of a causal network that was never rounded
 FILLS = (0.95, 0.8, 0.5, 0.25)  # parts of 2^24 to plan for, until every layer's proof succeeds
 T = TypeVar("T")
 
@@ -71,6 +73,10 @@ def export(
         ExportError: something has no exact integer counterpart; the message names it.
     """
     model = reduced(copy.deepcopy(compressor).cpu().eval().float())
+    if isinstance(model.coder, CausalNet) and not model.coder.rounding.active:
+        model.coder.start_rounding()
+        with torch.no_grad():
+            model(calibration[:ROUNDING_IMAGES].cpu())
     if model.backbone is None:
         seen = calibration if statistics is None else statistics
         return CodecModel(None, None, pixels_alone(model.coder, seen), facts)

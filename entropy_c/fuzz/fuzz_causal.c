@@ -28,7 +28,8 @@ static int32_t number(const network_t *n, int32_t low, int32_t high, int32_t lea
         for (size_t i = 0; i < (count); i++) n->array[i] = (type)number(n, low, high, least, most);          \
     } while (0)
 
-static void random_network(network_t *n) {
+/* A wave's has no conditions. */
+static void random_network(network_t *n, int wave) {
     static const int breaks[] = {0, 0, 0, 0, 3, 40, 1000, 30000};
     n->breaks = breaks[below(8)];
     n->s.radius = 1 + below(below(8) ? 2 : 7); /* one by one: in an initializer the order would be open */
@@ -40,13 +41,14 @@ static void random_network(network_t *n) {
     n->s.mixtures = 1 + below(EC_CAUSAL_MIXTURES);
     n->odd = below(16);
     seed_random(below(1u << 16)); /* there are more numbers than a fuzzer's bytes */
+    n->s.conditions = wave ? 0 : 4 * below(3);
     const size_t width = n->s.width, inner = n->s.inner, hidden = n->s.hidden, blocks = n->s.blocks;
     const size_t taps = n->s.spatial ? 5 : 1, heads = 3 * n->s.mixtures;
     const size_t places = 2 * (size_t)n->s.radius * (n->s.radius + 1);
     const size_t outputs = width + 3 + blocks * (inner + width) + 3 * hidden + 3 * heads;
     const size_t weights =
         blocks * (taps * inner * width + inner * width) + 3 * hidden * width + 3 * heads * hidden;
-    FILL(first, (width + 3) * 4 * places, int16_t, -2000, 2600, -32768, 32767);
+    FILL(first, (width + 3) * (4 * places + n->s.conditions), int16_t, -2000, 2600, -32768, 32767);
     FILL(weights, weights, int8_t, -30, 30, -128, 127);
     FILL(bias, outputs, int32_t, -3000, 9000, INT32_MIN, INT32_MAX);
     FILL(shift, outputs, uint8_t, 3, 7, 0, 25);
@@ -91,6 +93,7 @@ typedef struct images_t {
     uint32_t wave;                /* its lanes, or 0 */
     uint32_t recall;              /* a wave that remembers colours */
     size_t number, groups, bytes; /* of an image */
+    uint8_t *conditions;          /* NULL: none */
     uint8_t *streams[MOST_GROUPS];
     size_t sizes[MOST_GROUPS];
     void *scratch;
@@ -113,10 +116,10 @@ static void encode(images_t *im, const uint8_t *pixels) {
         assert(ec_encoders_init(e, im->groups, im->number) == EC_OK);
     ec_encoders_attach(e, im->groups, buffer, each);
     const int status =
-        im->recall ? ec_encode_causal_recall(e, im->model, pixels, im->height, im->width, im->scratch)
-        : im->wave > 0
-            ? ec_encode_causal_wave(e, im->model, pixels, im->height, im->width, im->scratch)
-            : ec_encode_causal(e, im->groups, im->model, pixels, im->height, im->width, im->scratch);
+        im->recall     ? ec_encode_causal_recall(e, im->model, pixels, im->height, im->width, im->scratch)
+        : im->wave > 0 ? ec_encode_causal_wave(e, im->model, pixels, im->height, im->width, im->scratch)
+                       : ec_encode_causal(e, im->groups, im->model, pixels, im->conditions, im->height,
+                                          im->width, im->scratch);
     assert(status == EC_OK);
     assert(ec_encoders_heads(e, im->groups, sizes) == EC_OK);
     for (size_t i = 0; i < im->groups; i++) {
@@ -133,10 +136,10 @@ static int decode(const images_t *im, uint8_t *pixels) {
         if (ec_decoder_init(&d[i], lanes_in(im, i), im->streams[i], im->sizes[i]) != EC_OK)
             return EC_ERR_DAMAGED;
     const int status =
-        im->recall ? ec_decode_causal_recall(d, im->model, im->height, im->width, pixels, im->scratch)
-        : im->wave > 0
-            ? ec_decode_causal_wave(d, im->model, im->height, im->width, pixels, im->scratch)
-            : ec_decode_causal(d, im->groups, im->model, im->height, im->width, pixels, im->scratch);
+        im->recall     ? ec_decode_causal_recall(d, im->model, im->height, im->width, pixels, im->scratch)
+        : im->wave > 0 ? ec_decode_causal_wave(d, im->model, im->height, im->width, pixels, im->scratch)
+                       : ec_decode_causal(d, im->groups, im->model, im->conditions, im->height, im->width,
+                                          pixels, im->scratch);
     for (size_t i = 0; i < im->groups && status == EC_OK; i++)
         if (ec_decoder_finish(&d[i]) != EC_OK) return EC_ERR_DAMAGED;
     return status;
@@ -199,7 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         im.height += below(6);
     } else
         im.number = 1 + below(below(4) ? 5 : 40);
-    random_network(&n);
+    random_network(&n, im.wave > 0);
     const int status = create(&n, &model);
     assert(status == EC_OK || status == EC_ERR_TABLE || status == EC_ERR_ARGUMENT);
     assert((status == EC_ERR_ARGUMENT) == (n.odd < 7) && (status == EC_OK) == (model != NULL));
@@ -214,9 +217,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         im.bytes = (size_t)im.height * im.width * 3;
         assert(scratch > 0);
         im.scratch = take(scratch);
+        const size_t said = im.number * (im.bytes / 3) * n.s.conditions;
+        if (n.s.conditions > 0) im.conditions = take(said);
+        for (size_t i = 0; i < said; i++) im.conditions[i] = (uint8_t)below(256);
         hostile_streams(&im, data + 1 + head, rest - head);
         round_trip(&im, data + 1 + head, rest - head);
         drop(im.scratch);
+        if (n.s.conditions > 0) drop(im.conditions);
     }
     ec_causal_free(model);
     drop_network(&n);

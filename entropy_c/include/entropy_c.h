@@ -203,18 +203,20 @@ typedef struct ec_causal ec_causal;
 #define EC_CAUSAL_RECIPROCALS  1537 /* of sums of exponentials, a row of 128 each */
 
 typedef struct ec_causal_shape {
-    uint32_t radius;   /* 1 .. 7: the window holds the 2 r (r + 1) pixels before the current one */
-    uint32_t width;    /* of the stream; 4 .. 256 */
-    uint32_t blocks;   /* 0 .. EC_CAUSAL_BLOCKS */
-    uint32_t inner;    /* of the blocks; 4 .. 256 */
-    uint32_t spatial;  /* 1: blocks see the places NW, N, NE, W and the current one, 0: the current one */
-    uint32_t hidden;   /* of a colour's head; 4 .. 64. Like width and inner a multiple of 4 */
-    uint32_t mixtures; /* M: logistics that a distribution adds up; 1 .. EC_CAUSAL_MIXTURES */
+    uint32_t radius;     /* 1 .. 7: the window holds the 2 r (r + 1) pixels before the current one */
+    uint32_t width;      /* of the stream; 4 .. 256 */
+    uint32_t blocks;     /* 0 .. EC_CAUSAL_BLOCKS */
+    uint32_t inner;      /* of the blocks; 4 .. 256 */
+    uint32_t spatial;    /* 1: blocks see the places NW, N, NE, W and the current one, 0: the current one */
+    uint32_t hidden;     /* of a colour's head; 4 .. 64. Like width and inner a multiple of 4 */
+    uint32_t mixtures;   /* M: logistics that a distribution adds up; 1 .. EC_CAUSAL_MIXTURES */
+    uint32_t conditions; /* bytes that are known of every place before any pixel; 0 .. 64, a multiple of 4 */
 } ec_causal_shape;
 
 /* All in integers; >> rounds towards minus infinity, R(x, n) = (x + floor(2^n / 2)) >> n, B(x, n) is R(x, n)
  * clamped to 0 .. 255. A pixel is four bytes: red, green, blue and 64; outside the image 128, 128, 128, 0.
- *   h, l     = R(first * window, shift), the first `width` outputs and the last three; for every block:
+ *   h, l     = R(first * (window, conditions of the place), shift), the first `width` outputs and the last
+ *              three; for every block:
  *              u = B(h, stream_shift[block]), outside the image 0; v = B(inner * u, shift),
  *              h = h + R(outer * v, shift)
  *   own      = R(neck * B(h, stream_shift[blocks]), shift)
@@ -229,13 +231,13 @@ typedef struct ec_causal_shape {
  *              C(0) = 0, C(256) = 2^16
  *   S(z)       i = clamp(z + 384 * 2^11, 0, 768 * 2^11 - 1), q = i >> 11, and the result is
  *              sigmoid[q] + (((sigmoid[q + 1] - sigmoid[q]) * (i mod 2^11)) >> 11)
- * The window is in raster order, and so are a block's five places. `first` is [width + 3][window][4], within
- * +-32639; `weights` holds the other matrices one behind the other, [outputs][inputs]: for every block inner
- * [inner][places][width] and outer [width][inner]; neck [3 hidden][width]; of each colour head [3 M][hidden].
- * bias and shift: of all outputs in that order, those of first before them. All is copied. Returns
- * EC_ERR_ARGUMENT (the shape); EC_ERR_TABLE: a sum may leave 30 bits, a shift is above 24, an inverse outside
- * 1 .. 2^18, sigmoid decreases or exceeds 65280 or rises by more than 32767 at a step, an exponential exceeds
- * 32768 or the first is another; EC_ERR_MEMORY. */
+ * The window is in raster order, and so are a block's five places. `first` is [width + 3][4 places +
+ * conditions], within +-32639; `weights` holds the other matrices one behind the other, [outputs][inputs]:
+ * for every block inner [inner][places][width] and outer [width][inner]; neck [3 hidden][width]; of each
+ * colour head [3 M][hidden]. bias and shift: of all outputs in that order, those of first before them. All is
+ * copied. Returns EC_ERR_ARGUMENT (the shape); EC_ERR_TABLE: a sum may leave 30 bits, a shift is above 24, an
+ * inverse outside 1 .. 2^18, sigmoid decreases or exceeds 65280 or rises by more than 32767 at a step, an
+ * exponential exceeds 32768 or the first is another; EC_ERR_MEMORY. */
 typedef struct ec_causal_parts {
     const int16_t *first;
     const int8_t *weights;
@@ -314,8 +316,9 @@ int ec_encode_pixels(ec_encoder *encoders, size_t groups, const ec_pixels *model
 /* images: uint8 [lanes][height][width][3]. */
 int ec_encode_context(ec_encoder *encoders, size_t groups, const ec_context *model, const uint8_t *images,
                       uint32_t height, uint32_t width, uint8_t *scratch);
+/* conditions: uint8 [lanes][height][width][conditions of the model], NULL if it has none. */
 int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model, const uint8_t *images,
-                     uint32_t height, uint32_t width, uint32_t *scratch);
+                     const uint8_t *conditions, uint32_t height, uint32_t width, uint32_t *scratch);
 
 /* Mixtures: C(j) = ((sum_k w_k F_scale_k[4 j - 2 - m_k] + 2^15) >> 16) + j for j = 1 .. 255, C(256) = 2^16.
  * model: its cdfs and mean look-up, whose m_k has neither taps nor bias here. logits, scales: [lanes]
@@ -330,7 +333,7 @@ int ec_encode_mixture(ec_encoder *encoders, size_t groups, const ec_pixels *mode
 /* The same for one image whose rows are the lanes: row r runs a few columns behind row r - 1, all contexts
  * crossing the lanes (docs/FORMAT-entropy.md, "Waves"). The encoder's lanes may be any number (of a causal
  * network at least its radius); more than the height of the image are a waste of states. Also EC_ERR_ARGUMENT
- * if an offset points to a row below. */
+ * if an offset points to a row below, or a causal network has conditions. */
 int ec_encode_fsar_wave(ec_encoder *encoder, const ec_fsar *model, const uint16_t *indices, uint32_t height,
                         uint32_t width, uint16_t *scratch);
 int ec_encode_pixels_wave(ec_encoder *encoder, const ec_pixels *model, const uint8_t *image,
@@ -376,8 +379,8 @@ int ec_decode_pixels(ec_decoder *decoders, size_t groups, const ec_pixels *model
                      uint8_t *scratch);
 int ec_decode_context(ec_decoder *decoders, size_t groups, const ec_context *model, uint32_t height,
                       uint32_t width, uint8_t *images, uint8_t *scratch);
-int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, uint32_t height,
-                     uint32_t width, uint8_t *images, uint32_t *scratch);
+int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, const uint8_t *conditions,
+                     uint32_t height, uint32_t width, uint8_t *images, uint32_t *scratch);
 int ec_decode_mixture(ec_decoder *decoders, size_t groups, const ec_pixels *model, const uint16_t *weights,
                       const int16_t *logits, const uint8_t *scales, uint32_t height, uint32_t width,
                       uint8_t *images);

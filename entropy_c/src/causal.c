@@ -17,7 +17,7 @@ static int is_valid(const ec_causal_shape *s) {
     return s->radius >= 1 && s->radius <= 7 && s->width >= 4 && s->width <= 256 && s->width % 4 == 0 &&
            s->blocks <= EC_CAUSAL_BLOCKS && s->inner >= 4 && s->inner <= 256 && s->inner % 4 == 0 &&
            s->spatial <= 1 && s->hidden >= 4 && s->hidden <= 64 && s->hidden % 4 == 0 && s->mixtures >= 1 &&
-           s->mixtures <= EC_CAUSAL_MIXTURES;
+           s->mixtures <= EC_CAUSAL_MIXTURES && s->conditions <= 64 && s->conditions % 4 == 0;
 }
 
 /* ---- Making a model ---- */
@@ -157,7 +157,7 @@ static int fill(ec_causal *m, const ec_causal_parts *parts, uint32_t *memory, si
                      .rows = m->kernels->dot_rows,
                      .unit = m->kernels->dot_unit,
                      .fits = 1};
-    take_first(&maker, &m->first, s->width + COLOURS, m->places, parts->first);
+    take_first(&maker, &m->first, s->width + COLOURS, m->places + s->conditions / 4, parts->first);
     int64_t stream = maker.largest;
     for (uint32_t b = 0; b < s->blocks; b++) {
         take_matrix(&maker, &m->blocks[b].inner, s->inner, m->taps * quads);
@@ -188,7 +188,7 @@ int ec_causal_create(const ec_causal_shape *shape, const ec_causal_parts *parts,
     const size_t width = padded(shape->width), neck = padded(COLOURS * shape->hidden);
     const size_t head = padded(3 * shape->mixtures);
     const size_t outputs = first + shape->blocks * (inner + width) + neck + COLOURS * head;
-    const size_t quads = first * places +
+    const size_t quads = first * (places + shape->conditions / 4) +
                          shape->blocks * (inner * taps * (shape->width / 4) + width * (shape->inner / 4)) +
                          neck * (shape->width / 4) + COLOURS * head * (shape->hidden / 4);
     const size_t units = quads * kernels->dot_unit, owns = (size_t)COLOURS * shape->hidden;
@@ -237,7 +237,8 @@ typedef struct handed_t {
 /* Numbers of 32 bits for each array, in the order of open_work. */
 typedef struct sizes_t {
     size_t lag, stride, ring, stream_ring;
-    size_t pixels, streams, stream, quads, own, out, mixed, handed_pixels, handed_streams, intervals, all;
+    size_t pixels, streams, conditions, stream, quads, own, out, mixed, handed_pixels, handed_streams,
+        intervals, all;
 } sizes_t;
 
 /* g: of a wave, or NULL; rows: of intervals that a step pushes. */
@@ -252,6 +253,7 @@ static sizes_t sizes_of(const ec_causal *m, const ec_geometry *g, uint32_t heigh
     n.stream_ring = 2 * n.lag;
     n.pixels = n.ring * n.stride;
     n.streams = s->spatial ? n.stream_ring * quads * n.stride : quads * EC_LANES;
+    n.conditions = (size_t)width * (s->conditions / 4) * EC_LANES;
     n.stream = (size_t)padded(2 * (s->width + COLOURS)) / 2 * EC_LANES;
     n.quads = (size_t)padded(widest) / 4 * EC_LANES;
     n.own = (size_t)padded(COLOURS * s->hidden) * EC_LANES;
@@ -260,8 +262,8 @@ static sizes_t sizes_of(const ec_causal *m, const ec_geometry *g, uint32_t heigh
     n.handed_pixels = g ? (g->skew + 1) * s->radius : 0;
     n.handed_streams = g && s->spatial ? (g->skew + 1) * quads : 0;
     n.intervals = steps * rows * EC_LANES;
-    n.all = n.pixels + s->blocks * (n.streams + n.handed_streams) + n.stream + n.quads + n.own + n.out +
-            n.mixed + n.handed_pixels + n.intervals;
+    n.all = n.pixels + s->blocks * (n.streams + n.handed_streams) + n.conditions + n.stream + n.quads +
+            n.own + n.out + n.mixed + n.handed_pixels + n.intervals;
     return n;
 }
 
@@ -285,8 +287,9 @@ static ec_causal_work open_work(const ec_causal *m, const ec_geometry *g, uint32
                         .pixels = scratch};
     scratch += n.pixels;
     for (uint32_t b = 0; b < m->shape.blocks; b++, scratch += n.streams) w.streams[b] = scratch;
-    w.stream = (int32_t *)scratch;
-    w.quads = scratch + n.stream;
+    w.conditions = scratch;
+    w.stream = (int32_t *)(scratch + n.conditions);
+    w.quads = (uint32_t *)(w.stream + n.stream);
     w.own = (int32_t *)(w.quads + n.quads);
     w.out = w.own + n.own;
     w.mixed = (uint32_t *)(w.out + n.out);
@@ -338,6 +341,19 @@ static void read_row(const ec_causal_work *w, uint32_t y, uint32_t lanes, const 
     }
 }
 
+/* What is known of the places of row y. */
+static void read_conditions(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
+                            const uint8_t *conditions) {
+    const size_t line = (size_t)w->width * m->shape.conditions;
+    if (line == 0) return;
+    for (uint32_t lane = 0; lane < EC_LANES; lane++) {
+        const uint8_t *from = conditions + ((lane < lanes ? lane : lanes - 1) * (size_t)w->height + y) * line;
+        for (size_t quad = 0; quad < line / 4; quad++, from += 4)
+            w->conditions[quad * EC_LANES + lane] =
+                from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+    }
+}
+
 static void write_row(const ec_causal_work *w, uint32_t y, uint32_t lanes, uint8_t *images) {
     const uint32_t *row = pixels_of(w, y * w->lag);
     const size_t image = (size_t)w->height * w->width * COLOURS;
@@ -348,9 +364,10 @@ static void write_row(const ec_causal_work *w, uint32_t y, uint32_t lanes, uint8
 }
 
 int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model, const uint8_t *images,
-                     uint32_t height, uint32_t width, uint32_t *scratch) {
+                     const uint8_t *conditions, uint32_t height, uint32_t width, uint32_t *scratch) {
     if (height == 0 || width == 0) return EC_OK;
-    if (!fits(height, width)) return EC_ERR_ARGUMENT;
+    if (!fits(height, width) || (model->shape.conditions > 0 && conditions == NULL)) return EC_ERR_ARGUMENT;
+    const size_t said = (size_t)height * width * model->shape.conditions;
     const size_t samples = (size_t)height * width * COLOURS, row = (size_t)width * COLOURS * EC_LANES;
     for (size_t g = 0; g < groups; g++) {
         ec_encoder *e = encoders + g;
@@ -358,6 +375,7 @@ int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model
         const ec_causal_work w = open_work(model, NULL, height, width, scratch, NULL);
         for (uint32_t y = 0; y < height; y++) {
             read_row(&w, y, e->lanes, images);
+            read_conditions(model, &w, y, e->lanes, conditions);
             model->kernels->causal_intervals(model, &w, y * w.lag, width, w.intervals + y * row);
         }
         ec_flow flow;
@@ -365,14 +383,16 @@ int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model
         model->kernels->causal_push(model, w.intervals, samples, ec_lane_mask(e->lanes), flow.x, &flow.out);
         ec_flow_end(&flow, e);
         images += e->lanes * samples;
+        if (said > 0) conditions += e->lanes * said;
     }
     return EC_OK;
 }
 
-int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, uint32_t height,
-                     uint32_t width, uint8_t *images, uint32_t *scratch) {
+int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model, const uint8_t *conditions,
+                     uint32_t height, uint32_t width, uint8_t *images, uint32_t *scratch) {
     if (height == 0 || width == 0) return EC_OK;
-    if (!fits(height, width)) return EC_ERR_ARGUMENT;
+    if (!fits(height, width) || (model->shape.conditions > 0 && conditions == NULL)) return EC_ERR_ARGUMENT;
+    const size_t said = (size_t)height * width * model->shape.conditions;
     for (size_t g = 0; g < groups; g++) {
         ec_decoder *d = decoders + g;
         const ec_causal_work w = open_work(model, NULL, height, width, scratch, NULL);
@@ -380,6 +400,7 @@ int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model
         ec_flow flow;
         ec_flow_open(&flow, d);
         for (uint32_t y = 0; y < height; y++) {
+            read_conditions(model, &w, y, d->lanes, conditions);
             const int status = model->kernels->causal_pop(model, &w, y * w.lag, width, &flow, mask);
             if (status != EC_OK) return status;
             write_row(&w, y, d->lanes, images);
@@ -387,6 +408,7 @@ int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model
         const int status = ec_reader_done(&flow.reader, flow.x, d);
         if (status != EC_OK) return status;
         images += (size_t)d->lanes * height * width * COLOURS;
+        if (said > 0) conditions += d->lanes * said;
     }
     return EC_OK;
 }
@@ -400,7 +422,7 @@ static ec_geometry plan(const ec_causal *m, uint32_t lanes, uint32_t height, uin
 }
 
 static int is_wave(const ec_causal *m, uint32_t lanes, uint32_t height, uint32_t width) {
-    return fits(height, width) && lanes >= m->shape.radius;
+    return fits(height, width) && lanes >= m->shape.radius && m->shape.conditions == 0;
 }
 
 size_t ec_causal_wave_scratch(const ec_causal *m, uint32_t lanes, uint32_t height, uint32_t width) {

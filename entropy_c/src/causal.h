@@ -59,6 +59,7 @@ typedef struct ec_causal_work {
     uint32_t *pixels;                    /* [ring][stride] */
     uint32_t *streams[EC_CAUSAL_BLOCKS]; /* what spatial blocks see: [stream_ring][quads][stride]; others: one
                                             step */
+    uint32_t *conditions;                /* of a batch, the current row's: [width][quads][EC_LANES] */
     int32_t *stream;                     /* [width + 3, linear predictions last][EC_LANES] */
     uint32_t *quads;                     /* [widest / 4][EC_LANES] */
     int32_t *own;                        /* [3 * hidden][EC_LANES] */

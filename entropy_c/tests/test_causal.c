@@ -12,7 +12,7 @@ typedef struct model_t {
     uint8_t shift[MOST_OUTPUTS];
     uint8_t stream_shift[3 * 16];
     uint8_t own_shift[3 * 8];
-    int16_t first[(16 + 3) * 24 * 4];
+    int16_t first[(16 + 3) * (24 * 4 + 8)];
     int16_t colour[3 * 8 * 2];
     int16_t couple[3 * 2];
     int32_t inverse[EC_CAUSAL_SCALES];
@@ -21,9 +21,14 @@ typedef struct model_t {
 } model_t;
 
 static void random_model(model_t *m) {
-    m->s = (ec_causal_shape){
-        1 + below(3),       4 * (1 + below(4)),           below(3), 4 * (1 + below(4)), below(2),
-        4 * (1 + below(2)), 1 + below(EC_CAUSAL_MIXTURES)};
+    m->s = (ec_causal_shape){1 + below(3),
+                             4 * (1 + below(4)),
+                             below(3),
+                             4 * (1 + below(4)),
+                             below(2),
+                             4 * (1 + below(2)),
+                             1 + below(EC_CAUSAL_MIXTURES),
+                             4 * below(3)};
     for (size_t i = 0; i < MOST_WEIGHTS; i++) m->weights[i] = (int8_t)between(-30, 30);
     for (size_t i = 0; i < MOST_OUTPUTS; i++) m->bias[i] = between(-3000, 9000);
     for (size_t i = 0; i < MOST_OUTPUTS; i++) m->shift[i] = (uint8_t)between(3, 7);
@@ -87,16 +92,18 @@ static int64_t pixel_at(const uint8_t *image, int y, int x, uint32_t width, int 
     return colour == 3 ? 64 : image[((size_t)y * width + (size_t)x) * 3 + (size_t)colour];
 }
 
-/* All that the pixels before (y, x) say. Returns the heads' place. */
-static place_t look(const model_t *m, const uint8_t *image, int y, int x, uint32_t width, int64_t *own,
-                    int64_t *linear) {
+/* All that the pixels before (y, x) and the conditions say. Returns the heads' place. */
+static place_t look(const model_t *m, const uint8_t *image, const uint8_t *conditions, int y, int x,
+                    uint32_t width, int64_t *own, int64_t *linear) {
     static const int around[5][2] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 0}};
     const int r = (int)m->s.radius;
-    int64_t window[24 * 4], h[16], u[16 * 5], v[16], more[16];
+    int64_t window[24 * 4 + 8], h[16], u[16 * 5], v[16], more[16];
     uint32_t n = 0;
     for (int dy = -r; dy <= 0; dy++)
         for (int dx = -r; dx <= r && (dy < 0 || dx < 0); dx++)
             for (int c = 0; c < 4; c++) window[n++] = pixel_at(image, y + dy, x + dx, width, c);
+    const size_t place = ((size_t)y * width + (size_t)x) * m->s.conditions;
+    for (uint32_t i = 0; i < m->s.conditions; i++) window[n++] = conditions[place + i];
     place_t at = {0, 0};
     for (; at.output < m->s.width + 3; at.output++) {
         int64_t sum = m->bias[at.output];
@@ -169,15 +176,17 @@ static void distribution(const model_t *m, place_t *at, uint32_t c, const int64_
 }
 
 /* The encoder's states and words, sample after sample with explicit rows. */
-static void by_rows(const model_t *m, ec_encoder *e, const uint8_t *images, uint32_t height, uint32_t width) {
+static void by_rows(const model_t *m, ec_encoder *e, const uint8_t *images, const uint8_t *conditions,
+                    uint32_t height, uint32_t width) {
     const size_t samples = (size_t)height * width * 3;
     uint16_t *starts = take(samples * e->lanes * 512), values[EC_LANES];
     for (uint32_t lane = 0; lane < e->lanes; lane++) {
         const uint8_t *image = images + lane * samples;
+        const uint8_t *said = conditions + lane * samples / 3 * m->s.conditions;
         for (uint32_t y = 0; y < height; y++)
             for (uint32_t x = 0; x < width; x++) {
                 int64_t own[3 * 8], linear[3];
-                place_t at = look(m, image, (int)y, (int)x, width, own, linear);
+                place_t at = look(m, image, said, (int)y, (int)x, width, own, linear);
                 for (uint32_t c = 0; c < 3; c++) {
                     const size_t pixel = ((size_t)y * width + x) * 3;
                     distribution(m, &at, c, own, linear, image + pixel,
@@ -203,6 +212,9 @@ static void against_reference(void) {
         uint8_t *images = take(bytes), *out = take(bytes);
         for (size_t i = 0; i < bytes; i++)
             images[i] = (uint8_t)(i % samples < 3 ? below(256) : (uint32_t)(images[i - 3] + between(-9, 9)));
+        const size_t said = bytes / 3 * m.s.conditions;
+        uint8_t *conditions = take(said + 1);
+        for (size_t i = 0; i < said; i++) conditions[i] = (uint8_t)below(256);
         const size_t bound = ec_encode_bound(lanes, samples);
         uint8_t *buffers[2] = {take(bound), take(bound)};
         void *scratch = take(ec_causal_scratch(model, height, width));
@@ -211,8 +223,9 @@ static void against_reference(void) {
             assert(ec_encoder_init(&e[i], lanes) == EC_OK);
             ec_encoder_attach(&e[i], buffers[i], bound);
         }
-        by_rows(&m, &e[0], images, height, width);
-        assert(ec_encode_causal(&e[1], 1, model, images, height, width, scratch) == EC_OK);
+        by_rows(&m, &e[0], images, conditions, height, width);
+        const uint8_t *given = said > 0 ? conditions : NULL;
+        assert(ec_encode_causal(&e[1], 1, model, images, given, height, width, scratch) == EC_OK);
         assert(e[0].position == e[1].position);
         assert(memcmp(buffers[0] + e[0].position, buffers[1] + e[1].position, bound - e[0].position) == 0);
         assert(memcmp(e[0].state, e[1].state, lanes * sizeof *e[0].state) == 0);
@@ -224,17 +237,22 @@ static void against_reference(void) {
         memcpy(stream + 4 * (size_t)lanes, buffers[1] + e[1].position, words);
         ec_decoder d;
         assert(ec_decoder_init(&d, lanes, stream, size) == EC_OK);
-        assert(ec_decode_causal(&d, 1, model, height, width, out, scratch) == EC_OK);
+        assert(ec_decode_causal(&d, 1, model, given, height, width, out, scratch) == EC_OK);
         assert(ec_decoder_finish(&d) == EC_OK && memcmp(out, images, bytes) == 0);
 
         for (int damage = 0; damage < 5; damage++) { /* decodes, or says why not */
             stream[below((uint32_t)size)] ^= (uint8_t)(1 + below(255));
             if (ec_decoder_init(&d, lanes, stream, size) != EC_OK) continue;
-            const int status = ec_decode_causal(&d, 1, model, height, width, out, scratch);
+            const int status = ec_decode_causal(&d, 1, model, given, height, width, out, scratch);
             assert(status == EC_OK || status == EC_ERR_TRUNCATED);
         }
         ec_encoder_attach(&e[0], buffers[0], bound - 1);
-        assert(ec_encode_causal(e, 1, model, images, height, width, scratch) == EC_ERR_CAPACITY);
+        assert(ec_encode_causal(e, 1, model, images, given, height, width, scratch) == EC_ERR_CAPACITY);
+        if (said > 0) {
+            assert(ec_encode_causal(e, 1, model, images, NULL, height, width, scratch) == EC_ERR_ARGUMENT);
+            assert(ec_decode_causal(&d, 1, model, NULL, height, width, out, scratch) == EC_ERR_ARGUMENT);
+        }
+        drop(conditions);
         drop(stream);
         drop(images);
         drop(out);
@@ -270,6 +288,7 @@ static void waves(void) {
         const size_t bytes = (size_t)height * width * 3, bound = ec_encode_bound(1, way->symbols * bytes);
         ec_causal *model;
         random_model(&m);
+        m.s.conditions = 0;
         assert(create(&m, &model) == EC_OK);
         uint8_t *image = take(bytes), *out = take(bytes), *buffer = take(bound);
         for (size_t i = 0; i < bytes; i++)
@@ -320,13 +339,19 @@ static void refusals(void) {
     wrong = m;
     wrong.s.width = 6;
     assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
+    wrong = m;
+    wrong.s.conditions = 6;
+    assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
+    wrong.s.conditions = 68;
+    assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
     m.s.radius = 3;
+    m.s.conditions = 0;
     assert(create(&m, &model) == EC_OK);
     assert(ec_causal_scratch(model, 40000, 1) == 0 && ec_causal_scratch(model, 1, UINT32_MAX) == 0);
     ec_encoder e;
     assert(ec_encoder_init(&e, 1) == EC_OK);
-    assert(ec_encode_causal(&e, 1, model, NULL, UINT32_MAX, UINT32_MAX, NULL) == EC_ERR_ARGUMENT);
-    assert(ec_encode_causal(&e, 1, model, NULL, 0, 7, NULL) == EC_OK);
+    assert(ec_encode_causal(&e, 1, model, NULL, NULL, UINT32_MAX, UINT32_MAX, NULL) == EC_ERR_ARGUMENT);
+    assert(ec_encode_causal(&e, 1, model, NULL, NULL, 0, 7, NULL) == EC_OK);
     for (int i = 0; i < 2; i++) {
         assert(ways[i].scratch(model, 2, 9, 9) == 0 && ways[i].scratch(model, 32, 9, 40000) == 0);
         assert(ways[i].encode(&e, model, NULL, 9, 9, NULL) == EC_ERR_ARGUMENT);
@@ -335,6 +360,14 @@ static void refusals(void) {
     uint32_t *bits = take(EC_COLOURS_SCRATCH);
     assert(ec_count_colours(pixels[0], 5, bits) == 4 && ec_count_colours(NULL, 0, bits) == 0);
     drop(bits);
+    ec_causal_free(model);
+    m.s.conditions = 4; /* known in a batch alone */
+    assert(create(&m, &model) == EC_OK);
+    assert(ec_encoder_init(&e, EC_LANES) == EC_OK);
+    for (int i = 0; i < 2; i++) {
+        assert(ways[i].scratch(model, 32, 9, 9) == 0);
+        assert(ways[i].encode(&e, model, NULL, 9, 9, NULL) == EC_ERR_ARGUMENT);
+    }
     ec_causal_free(model);
     ec_causal_free(NULL);
 }

@@ -1,4 +1,4 @@
-"""Pixels under mixtures that a small integer network gives from the pixels before."""
+"""Pixels under mixtures that a small integer network gives from the pixels before, and from any latents."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fsar_lab.errors import TableError
 
 # No size of a network is larger, which bounds what is allocated; all rules are the entropy coder's.
 LARGEST = {"radius": 7, "width": 256, "blocks": 8, "inner": 256, "spatial": 1, "hidden": 64, "mixtures": 6}
+MOST_CONDITIONS = 64
 PACKED = ("first", "weights", "colour", "couple", "sigmoid", "exponentials")
 
 
@@ -35,9 +36,15 @@ class CausalNetTables:
     arrays: Mapping[str, NDArray[Any]]
 
     def check(self, head: Layer | None) -> None:
-        """Raise NetworkError unless all sums fit and there is no synthesis network."""
-        if head is not None:
-            raise NetworkError("pixels coded from pixels alone have no networks")
+        """Raise NetworkError unless all sums fit, and the synthesis network says what is wanted, in bytes."""
+        if (0 if head is None else len(head.low)) != self.shape.conditions:
+            raise NetworkError("synthesis network and causal network disagree on the conditions of a place")
+        if head is not None and (head.low.min() < 0 or head.high.max() > 255):
+            raise NetworkError("the synthesis network's conditions are no bytes")
+        self.check_numbers()
+
+    def check_numbers(self) -> None:
+        """Raise NetworkError unless all sums fit."""
         try:
             self.make_coder()
         except (TableError, ValueError, TypeError) as error:
@@ -48,12 +55,17 @@ class CausalNetTables:
         for name in self.shape.arrays:
             array = self.arrays[name]
             tensors[f"pixels.{name}"] = pack(array) if name in PACKED else array
-        return asdict(self.shape) | {"spatial": int(self.shape.spatial)}
+        description = asdict(self.shape) | {"spatial": int(self.shape.spatial)}
+        if not self.shape.conditions:  # a file without them says nothing of them
+            del description["conditions"]
+        return description
 
     @classmethod
     def get(cls, description: object, tensors: Tensors) -> CausalNetTables:
         """What `put` stored."""
         sizes = {name: integer(description, name, 0, most) for name, most in LARGEST.items()}
+        if isinstance(description, dict) and "conditions" in description:
+            sizes["conditions"] = integer(description, "conditions", 4, MOST_CONDITIONS)
         shape = CausalShape(**{**sizes, "spatial": bool(sizes["spatial"])})  # type: ignore[arg-type]
         arrays: dict[str, NDArray[Any]] = {}
         for name, (dtype, size) in shape.arrays.items():
@@ -67,6 +79,18 @@ class CausalNetTables:
     def make_coder(self) -> CausalNetCoder:
         """Its coder."""
         return CausalNetCoder(self)
+
+
+def conditions_of(parameters: Parameters | None) -> NDArray[np.uint8] | None:
+    """uint8 [N, H, W, 2 P]: the synthesis network's outputs in their order, all of them bytes."""
+    if parameters is None:
+        return None
+    even, odd = parameters
+    number, pairs, height, width = odd.shape
+    conditions = np.empty((number, height, width, pairs, 2), np.uint8)
+    conditions[..., 0] = even.transpose(0, 2, 3, 1)
+    conditions[..., 1] = odd.transpose(0, 2, 3, 1)
+    return conditions.reshape(number, height, width, 2 * pairs)
 
 
 class CausalNetCoder:
@@ -84,15 +108,13 @@ class CausalNetCoder:
         self, encoder: entropy.Encoder, images: NDArray[np.uint8], parameters: Parameters | None
     ) -> None:
         """Code uint8 [N, H, W, 3]."""
-        assert parameters is None
-        encoder.push_causal(self.model, images)
+        encoder.push_causal(self.model, images, conditions_of(parameters))
 
     def pop(
         self, decoder: entropy.Decoder, parameters: Parameters | None, shape: tuple[int, int, int]
     ) -> NDArray[np.uint8]:
         """Decode uint8 [N, H, W, 3]."""
-        assert parameters is None
-        images: NDArray[np.uint8] = decoder.pop_causal(self.model, shape)
+        images: NDArray[np.uint8] = decoder.pop_causal(self.model, shape, conditions_of(parameters))
         return images
 
     def encode_wave(self, image: NDArray[np.uint8], recall: bool) -> tuple[bytes, float]:

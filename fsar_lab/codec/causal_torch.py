@@ -76,7 +76,7 @@ class Network:
         return _shifted((inputs.double() @ matrix + bias).long(), shift)
 
     def look(self, window: Tensor, neighbours: Neighbours) -> tuple[Tensor, Tensor]:
-        """Windows [..., 4 · places] -> `own` [..., 3, hidden] and `l` [..., 3]."""
+        """Windows and conditions [..., inputs] -> `own` [..., 3, hidden] and `l` [..., 3]."""
         width, blocks = self.shape.width, self.shape.blocks
         first = self._apply("first", window)
         h, linear = first[..., :width], first[..., width:].clamp(LOWEST, HIGHEST)
@@ -117,9 +117,15 @@ class Network:
 
     # --- encoding: all at once ------------------------------------------------------------------------
 
-    def intervals(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the slots of every sample begin and end: uint8 [N, H, W, 3] -> int64 of the same shape."""
+    def intervals(
+        self, images: NDArray[np.uint8], conditions: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the slots of every sample begin and end: uint8 [N, H, W, 3] -> int64 of the same shape.
+
+        conditions: uint8 [N, H, W, conditions]; None if there are none.
+        """
         number, height, width, _ = images.shape
+        conditions = self._said(images.shape[:3], conditions)
         both = np.empty((2, *images.shape), np.int64)
         size = max(1, min(height, PIXELS // max(1, width)))
         some = max(1, PIXELS // max(1, size * width))
@@ -127,20 +133,28 @@ class Network:
             samples = self.whole(images[first : first + some])
             pixels = self.empty(*samples.shape[:3])
             self.inside(pixels)[:] = _there(samples)
+            said = self.whole(conditions[first : first + some])
             for top in range(0, height, size):
                 rows = slice(top, min(top + size, height))
-                both[:, first : first + some, rows] = self._strip(pixels, rows)
+                both[:, first : first + some, rows] = self._strip(pixels, said, rows)
         return both[0], both[1]
 
-    def _strip(self, pixels: Tensor, rows: slice) -> NDArray[np.int64]:
+    def _said(self, shape: tuple[int, ...], conditions: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Conditions of images of `shape` [N, H, W], [N, H, W, conditions]."""
+        if conditions is None:
+            conditions = np.empty((*shape, 0), np.uint8)
+        if conditions.shape != (*shape, self.shape.conditions):
+            raise ValueError(f"conditions must have shape {[*shape, self.shape.conditions]}")
+        return conditions
+
+    def _strip(self, pixels: Tensor, said: Tensor, rows: slice) -> NDArray[np.int64]:
         """Begin and end of the samples of some rows, int64 [2, n, rows, W, 3], of `pixels` [n, ...]."""
         # Every block sees a row farther up. The first of these rows are wrong, and none of those wanted.
         above = min(rows.start, self.shape.blocks) if self.shape.spatial else 0
         radius, top, height = self.shape.radius, rows.start - above, rows.stop - rows.start + above
         width = pixels.shape[2] - 2 * radius
-        window = torch.cat(
-            [pixels[:, top + radius + y :, radius + x :][:, :height, :width] for y, x in self.offsets], -1
-        )
+        window = [pixels[:, top + radius + y :, radius + x :][:, :height, :width] for y, x in self.offsets]
+        seen = torch.cat([*window, said[:, top : rows.stop]], -1)
 
         def neighbours(block: int, u: Tensor) -> Tensor:
             del block
@@ -149,7 +163,7 @@ class Network:
             padded = torch.nn.functional.pad(u, (0, 0, 1, 1, 1, 0))
             return torch.cat([padded[:, 1 + y :, 1 + x :][:, :height, :width] for y, x in AROUND], -1)
 
-        own, linear = (part[:, above:] for part in self.look(window, neighbours))
+        own, linear = (part[:, above:] for part in self.look(seen, neighbours))
         samples = self.inside(pixels)[:, rows, :, :COLOURS]
         sides = []
         for colour in range(COLOURS):
@@ -159,9 +173,9 @@ class Network:
         both: NDArray[np.int64] = torch.stack(sides, -1).movedim(-2, 0).cpu().numpy()
         return both
 
-    def walk(self, shape: tuple[int, int, int]) -> Walk:
-        """A decoder's way through images of `shape` [N, H, W]."""
-        return Walk(self, shape)
+    def walk(self, shape: tuple[int, int, int], conditions: NDArray[np.uint8] | None = None) -> Walk:
+        """A decoder's way through images of `shape` [N, H, W]; conditions as `intervals` has them."""
+        return Walk(self, shape, self.whole(self._said(shape, conditions)))
 
     def inside(self, pixels: Tensor) -> Tensor:
         """The images' own part of padded pixels, [N, H, W, 4]."""
@@ -178,8 +192,8 @@ class Network:
 class Walk:
     """Pixels decoded step after step: `rows` asks for the samples of a step, `take` is told them."""
 
-    def __init__(self, network: Network, shape: tuple[int, int, int]) -> None:
-        self.network, number = network, shape[0]
+    def __init__(self, network: Network, shape: tuple[int, int, int], said: Tensor) -> None:
+        self.network, self.said, number = network, said, shape[0]
         self.pixels = network.empty(*shape)
         seen = network.shape.blocks, number, shape[1] + 1, shape[2] + 2, network.shape.width
         self.streams = torch.zeros(seen, dtype=torch.int64, device=network.device)
@@ -202,7 +216,8 @@ class Walk:
             return torch.cat([stream[image, row + 1 + y, column + 1 + x] for y, x in AROUND], -1)
 
         window = [self.pixels[image, row + radius + y, column + radius + x] for y, x in network.offsets]
-        own, linear = network.look(torch.cat(window, -1), neighbours)
+        seen = torch.cat([*window, self.said[image, row, column]], -1)
+        own, linear = network.look(seen, neighbours)
         every = torch.arange(256, device=network.device).expand(len(image), 256)
         self.taken = []
         samples = network.whole(np.zeros((len(image), 0)))

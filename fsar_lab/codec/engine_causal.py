@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
-from fsar_lab.codec.causal_net import CausalNetTables
+from fsar_lab.codec.causal_net import CausalNetTables, conditions_of
 from fsar_lab.codec.causal_torch import BITS, Network, Places
 from fsar_lab.codec.parts import Parameters
 from fsar_lab.codec.recall import TOTAL, Known, Recall
@@ -29,7 +29,7 @@ class CausalNetCoder:
     """Pushes and pops pixels. Raises NetworkError for a network that breaks the rules."""
 
     def __init__(self, part: CausalNetTables, device: str) -> None:
-        part.check(None)
+        part.check_numbers()
         self.network = Network(part, device)
 
     @property
@@ -41,15 +41,13 @@ class CausalNetCoder:
         self, encoder: entropy.Encoder, images: NDArray[np.uint8], parameters: Parameters | None
     ) -> None:
         """Code uint8 [N, H, W, 3]."""
-        assert parameters is None
-        self._push(encoder, images, batch_steps(images.shape[:3]))
+        self._push(encoder, images, batch_steps(images.shape[:3]), conditions_of(parameters))
 
     def pop(
         self, decoder: entropy.Decoder, parameters: Parameters | None, shape: tuple[int, int, int]
     ) -> NDArray[np.uint8]:
         """Decode uint8 [N, H, W, 3]."""
-        assert parameters is None
-        return self._pop(decoder, shape, batch_steps(shape))
+        return self._pop(decoder, shape, batch_steps(shape), conditions_of(parameters))
 
     def encode_wave(self, image: NDArray[np.uint8], recall: bool) -> tuple[bytes, float]:
         """Code uint8 [H, W, 3], whose rows are the lanes: the stream and its bits."""
@@ -70,17 +68,27 @@ class CausalNetCoder:
         decoder.finish()
         return np.asarray(image)
 
-    def _push(self, encoder: entropy.Encoder, images: NDArray[np.uint8], steps: Iterable[Step]) -> None:
-        starts, ends = self.network.intervals(images)
+    def _push(
+        self,
+        encoder: entropy.Encoder,
+        images: NDArray[np.uint8],
+        steps: Iterable[Step],
+        conditions: NDArray[np.uint8] | None = None,
+    ) -> None:
+        starts, ends = self.network.intervals(images, conditions)
         for step in reversed(list(steps)):
             for colour in reversed(range(COLOURS)):
                 start, end = (side[*step.places, colour] for side in (starts, ends))
                 _push_intervals(encoder, step.lane, start, end)
 
     def _pop(
-        self, decoder: entropy.Decoder, shape: tuple[int, int, int], steps: Iterable[Step]
+        self,
+        decoder: entropy.Decoder,
+        shape: tuple[int, int, int],
+        steps: Iterable[Step],
+        conditions: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8]:
-        walk = self.network.walk(shape)
+        walk = self.network.walk(shape, conditions)
         for step in steps:
             for rows, _ in walk.rows(step.places):
                 walk.take(_pop_rows(decoder, step.lane, list(rows)))

@@ -65,8 +65,8 @@ class CodecModel:
 
     @property
     def waves(self) -> bool:
-        """The rows of a large image can be lanes."""
-        return isinstance(self.pixels, CausalNetTables)
+        """The rows of a large image can be lanes; latents are coded of tiles alone."""
+        return self.networks is None and isinstance(self.pixels, CausalNetTables)
 
     @property
     def cut(self) -> Cut:

@@ -19,7 +19,7 @@ from fsar_lab.codec.integer_network import Layer
 
 Json = dict[str, Any]
 Pack = Callable[[NDArray[Any]], NDArray[Any]]  # how large tensors are stored: `deflate`, or as they are
-# What the synthesis network says: logits and scales, [N, P, H, W].
+# What the synthesis network says, its outputs in pairs (mostly logits and scales), [N, P, H, W].
 Parameters = tuple[NDArray[np.int16], NDArray[np.uint8]]
 
 

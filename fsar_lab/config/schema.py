@@ -302,6 +302,9 @@ class CausalNetConfig:
     spatial: bool = True  # blocks see five places, not one
     hidden: int = 16  # units of each colour's head
     mixtures: int = 3  # logistics of each distribution
+    conditions: int = (
+        8  # bytes that the synthesis network says of every place; without a backbone there are none
+    )
     round_from: float = 0.6  # share of the training from which weights and activations are rounded to 8 bits
     weights: str | None = None  # of fsar_lab/zoo/causal_net, to start from
 

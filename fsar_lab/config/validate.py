@@ -17,7 +17,6 @@ from fsar_lab.errors import ConfigError, DataError
 # Coders that need no networks and take none.
 PIXELS_ALONE = (
     schema.ContextConfig,
-    schema.CausalNetConfig,
     schema.FSARPixelsConfig,
     schema.ConvolutionPixelsConfig,
 )
@@ -52,6 +51,7 @@ def validate(
             *_side(config),
             *_prior(config),
             *_coder(config),
+            *_without_networks(config),
         ]
         problems += [*_trainer(config), *_start(config)]
     if resources:
@@ -257,13 +257,8 @@ def _coder(config: TrainConfig) -> Iterator[str]:
                 f"coder.offsets: {len(coder.offsets)} neighbours, there can be 1 to {MAX_ORDER} -> "
                 "e.g. coder=fsar_pixels_o2s"
             )
-    if isinstance(coder, PIXELS_ALONE):
+    if isinstance(coder, (*PIXELS_ALONE, schema.CausalNetConfig)):
         return
-    if _absent(config.backbone) and _absent(config.quantizer):
-        yield (
-            "coder: it needs a synthesis network -> backbone=shallow_c32 quantizer=v2dvq prior=fsar_o2s, "
-            "or coder=context"
-        )
     low, high = config.coder.log_scale_min, config.coder.log_scale_max
     if low >= high:
         yield f"coder.log_scale_min: {low} is not below coder.log_scale_max={high} -> -7.0 and 0.0 are usual"
@@ -274,6 +269,17 @@ def _coder(config: TrainConfig) -> Iterator[str]:
                 f"quantizer.log_scale_min: {low} is not below quantizer.log_scale_max={high} -> "
                 "-3.5 and 1.0 are usual"
             )
+
+
+def _without_networks(config: TrainConfig) -> Iterator[str]:
+    """Whether the coder can do without a synthesis network, if there is none."""
+    if not _absent(config.backbone) or not _absent(config.quantizer):
+        return
+    if not isinstance(config.coder, (*PIXELS_ALONE, schema.CausalNetConfig)):
+        yield (
+            "coder: it needs a synthesis network -> backbone=shallow_c32 quantizer=v2dvq prior=fsar_o2s, "
+            "or coder=context"
+        )
 
 
 def _trainer(config: TrainConfig) -> Iterator[str]:

@@ -191,6 +191,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "inner": fours_up_to(256),
         "hidden": fours_up_to(64),
         "mixtures": between(1, 6),
+        "conditions": fours_up_to(64),
         "round_from": between(0, 1),
         "weights": optional(filled),
     },

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fsar_lab.entropy._arrays import Array, require
+from fsar_lab.entropy._arrays import Array, pointer, require
 from fsar_lab.entropy._entropy_c import ffi, lib
 from fsar_lab.entropy._status import check
 
@@ -17,6 +18,7 @@ EXPONENTIALS: int = lib.EC_CAUSAL_EXPONENTIALS
 MAX_BLOCKS: int = lib.EC_CAUSAL_BLOCKS
 MAX_MIXTURES: int = lib.EC_CAUSAL_MIXTURES
 COLOURS = 3
+_NONE = ffi.cast("uint8_t *", 0)
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,17 @@ class CausalShape:
     spatial: bool
     hidden: int
     mixtures: int
+    conditions: int = 0
 
     @property
     def window(self) -> int:
         """Pixels that the first matrix sees."""
         return 2 * self.radius * (self.radius + 1)
+
+    @property
+    def inputs(self) -> int:
+        """Bytes that the first matrix sees: the window's and the conditions of the place."""
+        return 4 * self.window + self.conditions
 
     @property
     def matrices(self) -> list[tuple[str, int, int]]:
@@ -50,14 +58,14 @@ class CausalShape:
         ]
         heads = [(f"head.{c}", 3 * self.mixtures, self.hidden) for c in range(COLOURS)]
         neck = ("neck", COLOURS * self.hidden, self.width)
-        return [("first", self.width + COLOURS, 4 * self.window), *blocks, neck, *heads]
+        return [("first", self.width + COLOURS, self.inputs), *blocks, neck, *heads]
 
     @property
     def arrays(self) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
         """Element type and shape of every array, in the order of `ec_causal_parts`."""
         outputs = sum(rows for _, rows, _ in self.matrices)
         return {
-            "first": (np.int16, (self.width + COLOURS, 4 * self.window)),
+            "first": (np.int16, (self.width + COLOURS, self.inputs)),
             "weights": (np.int8, (sum(rows * columns for _, rows, columns in self.matrices[1:]),)),
             "bias": (np.int32, (outputs,)),
             "shift": (np.uint8, (outputs,)),
@@ -94,6 +102,7 @@ class CausalModel:
                 shape.spatial,
                 shape.hidden,
                 shape.mixtures,
+                shape.conditions,
             ],
         )
         pointers = [ffi.from_buffer(array) for array in held]
@@ -103,6 +112,18 @@ class CausalModel:
         out = ffi.new("ec_causal **")
         check(lib.ec_causal_create(sizes, parts, out), f"causal network of {shape}")
         self._c = ffi.gc(out[0], lib.ec_causal_free, lib.ec_causal_bytes(out[0]))
+
+    def conditions_pointer(self, conditions: Array | None, size: tuple[int, int, int]) -> Any:
+        """Conditions of images of `size` [N, H, W] for C, kept alive by what is returned.
+
+        Raises:
+            ValueError: not of [N, H, W, conditions], or given to a network without conditions.
+        """
+        if conditions is None and self.shape.conditions == 0:
+            return _NONE
+        if conditions is None:
+            raise ValueError(f"conditions must be given: {self.shape.conditions} bytes of every place")
+        return pointer(require("conditions", conditions, np.uint8, (*size, self.shape.conditions)))
 
     @property
     def expanded_nbytes(self) -> int:

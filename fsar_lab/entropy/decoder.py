@@ -209,17 +209,19 @@ class Decoder:
         self._pop(decode, "pop_context")
         return images
 
-    def pop_causal(self, model: CausalModel, shape: Sequence[int]) -> Array:
+    def pop_causal(self, model: CausalModel, shape: Sequence[int], conditions: Array | None = None) -> Array:
         """Decodes what `Encoder.push_causal` coded: uint8 [N, H, W, 3] of `shape` [N, H, W]."""
         number, height, width = map(int, shape)
         if number != self.num_images or height < 0 or width < 0:
             raise ValueError(f"shape {list(shape)} must be [{self.num_images}, height, width]")
         images = np.empty((number, height, width, 3), np.uint8)
         scratch_bytes, view = lib.ec_causal_scratch(model._c, height, width), pointer(images)
+        said = model.conditions_pointer(conditions, (number, height, width))
 
         def decode(decoders: Any, groups: int, first: int) -> int:
             scratch, out = ffi.cast(_U32, take(scratch_bytes)), view + first * height * width * 3
-            return int(lib.ec_decode_causal(decoders, groups, model._c, height, width, out, scratch))
+            here = said + first * height * width * model.shape.conditions
+            return int(lib.ec_decode_causal(decoders, groups, model._c, here, height, width, out, scratch))
 
         self._pop(decode, "pop_causal")
         return images

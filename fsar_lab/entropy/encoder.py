@@ -168,21 +168,24 @@ class Encoder:
 
         self._push(encode, positions, "push_context")
 
-    def push_causal(self, model: CausalModel, images: Array) -> None:
+    def push_causal(self, model: CausalModel, images: Array, conditions: Array | None = None) -> None:
         """Codes pixels from pixels with a network.
 
         Args:
             model: the network.
             images: uint8 [N, H, W, 3].
+            conditions: uint8 [N, H, W, conditions of the model]; None if it has none.
         """
         images = require("images", images, np.uint8, (self.num_images, None, None, 3))
-        _, height, width, colours = images.shape
+        number, height, width, colours = images.shape
         positions, view = height * width * colours, pointer(images)
         scratch_bytes = lib.ec_causal_scratch(model._c, height, width)
+        said = model.conditions_pointer(conditions, (number, height, width))
 
         def encode(encoders: Any, groups: int, first: int) -> int:
             here, scratch = view + first * positions, ffi.cast(_U32, take(scratch_bytes))
-            return int(lib.ec_encode_causal(encoders, groups, model._c, here, height, width, scratch))
+            beside = said + first * height * width * model.shape.conditions
+            return int(lib.ec_encode_causal(encoders, groups, model._c, here, beside, height, width, scratch))
 
         self._push(encode, positions, "push_causal")
 

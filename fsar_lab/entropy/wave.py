@@ -19,7 +19,8 @@ def _scratch(size: int, what: str) -> Any:
     """Memory for C, which says 0 if it cannot be had."""
     if size == 0:
         raise ValueError(
-            f"{what}: the image is too large, the lanes too few, or an offset points to a row below"
+            f"{what}: the image is too large, the lanes too few, or an offset points to a row below, "
+            "or the network has conditions"
         )
     return pointer(np.empty(size, np.uint8))
 
@@ -103,7 +104,7 @@ class WaveEncoder:
         """Codes pixels.
 
         Args:
-            model: the network; its radius is at most the number of lanes.
+            model: the network; its radius is at most the number of lanes, and it has no conditions.
             image: uint8 [H, W, 3], sides up to 2^15.
             recall: remember colours (docs/FORMAT-entropy.md, section 12).
         """

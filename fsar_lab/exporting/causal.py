@@ -13,6 +13,7 @@ from torch.nn import functional
 from fsar_lab.codec.causal_net import CausalNetTables
 from fsar_lab.entropy import CausalShape
 from fsar_lab.entropy.causal import COLOURS, EXPONENTIALS, SCALES, STEPS
+from fsar_lab.exporting.quantise_model import Output
 from fsar_lab.models.coders.causal_net import (
     GREY,
     LINEAR_BITS,
@@ -27,7 +28,7 @@ from fsar_lab.models.coders.causal_net import (
     MaskedConv,
 )
 from fsar_lab.models.coders.causal_net import STEPS as GREY_STEPS
-from fsar_lab.models.rounding import LARGEST_WORD
+from fsar_lab.models.rounding import LARGEST_ACTIVATION, LARGEST_WORD
 
 COLOUR_BITS, COUPLE_BITS = 12, 14  # fractions of what residuals are multiplied by
 INVERSE_BITS = 12  # of an inverse scale: differences in 1/16 grey levels become 2^-16
@@ -35,15 +36,9 @@ WORD = 32767
 HIGH = 65280  # of the cumulative logistic function: 256 counts are every symbol's own
 
 
-def causal_tables(net: CausalNet, calibration: Tensor) -> CausalNetTables:
-    """The integers of a trained network; one that was never rounded in training is rounded now.
-
-    Args:
-        net: trained. calibration: uint8 [n, 3, H, W], images that set the activations' ranges in that case.
-    """
+def causal_tables(net: CausalNet) -> CausalNetTables:
+    """The integers of a trained network that is rounded."""
     config, rounding = net.config, net.rounding
-    if not rounding.active:
-        net.start_rounding(calibration)
     shape = CausalShape(
         config.radius,
         config.width,
@@ -52,6 +47,7 @@ def causal_tables(net: CausalNet, calibration: Tensor) -> CausalNetTables:
         config.spatial,
         config.hidden,
         config.mixtures,
+        net.conditions,
     )
     matrices = _Matrices(net)
     first = matrices.add_first(net)
@@ -83,6 +79,12 @@ def causal_tables(net: CausalNet, calibration: Tensor) -> CausalNetTables:
     return CausalNetTables(shape, arrays)
 
 
+def conditions(net: CausalNet) -> tuple[Output, ...]:
+    """Units of what the synthesis network says, each byte in one of its own; the network is rounded."""
+    exponents = net.rounding.exponents("conditions").tolist()
+    return tuple(Output(2.0**-exponent, 0.0, 0, LARGEST_ACTIVATION) for exponent in exponents)
+
+
 class _Matrices:
     """The network's matrices, one behind the other."""
 
@@ -93,10 +95,10 @@ class _Matrices:
         self.shifts: list[Tensor] = []
 
     def add_first(self, net: CausalNet) -> NDArray[np.int16]:
-        """The first matrix and below it the linear prediction, [width + 3, window * 4].
+        """The first matrix and below it the linear prediction, [width + 3, 4 * window + conditions].
 
         Of every place red, green, blue and presence. What is outside the image is grey, and the networks know
-        it as 0: the biases make up for it.
+        it as 0: the biases make up for it. The linear prediction sees no conditions.
         """
         features = self.rounding.integers("first_matrix", net.first.masked / PIXEL)
         linear = torch.floor(net.skip.masked.detach().double() * 2.0**LINEAR_BITS + 0.5).to(torch.int64)
@@ -108,7 +110,11 @@ class _Matrices:
         self.biases.append(bias - int(GREY) * weight[:, :, :COLOURS].sum((1, 2)))
         grey_shift = torch.full((COLOURS,), LINEAR_BITS - GREY_STEPS.bit_length() + 1)
         self.shifts.append(torch.cat([exponents - STREAM_BITS, grey_shift]))
-        words = weight.flatten(1).clamp(-LARGEST_WORD, LARGEST_WORD)
+        words = weight.flatten(1)
+        if net.conditions:
+            said = self.rounding.integers("first_matrix", net.condition.weight, "conditions").flatten(1)
+            words = torch.cat([words, functional.pad(said, (0, 0, 0, COLOURS))], 1)
+        words = words.clamp(-LARGEST_WORD, LARGEST_WORD)
         return np.ascontiguousarray(words.numpy().astype(np.int16))
 
     def add(self, name: str, weight: Tensor, bias: Tensor | None, bits: Tensor | int) -> None:

@@ -12,7 +12,9 @@ from fsar_lab.codec.mean_scale import MeanScaleTables
 from fsar_lab.codec.mixture import WEIGHTS, MixtureTables
 from fsar_lab.codec.parts import PixelPart
 from fsar_lab.errors import ExportError
+from fsar_lab.exporting.causal import causal_tables, conditions
 from fsar_lab.exporting.quantise_model import Output
+from fsar_lab.models.coders.causal_net import CausalNet
 from fsar_lab.models.coders.gaussian_mean_offset import GaussianMeanOffset
 from fsar_lab.models.coders.linear_ar import LinearAR
 from fsar_lab.models.coders.location_scale import LocationScale
@@ -24,9 +26,13 @@ from fsar_lab.tables import pixels
 def outputs(coder: nn.Module) -> tuple[Output, ...]:
     """Integer units of the synthesis network's outputs for one colour, (logit, scale) after (logit, scale).
 
+    Those of a causal network are for all of them, conditions one after the other.
+
     Raises:
         ExportError: a coder that has no integer counterpart.
     """
+    if isinstance(coder, CausalNet):
+        return conditions(coder)
     config: Any = coder.config
     sigmoid = isinstance(coder, LocationScale) and config.sigmoid_mean
     unit, zero = pixels.logit_unit(sigmoid)
@@ -51,6 +57,8 @@ def pixel_part(coder: nn.Module) -> PixelPart:
     Raises:
         ExportError: a coder that has no integer counterpart.
     """
+    if isinstance(coder, CausalNet):
+        return causal_tables(coder)
     config: Any = coder.config
     scales = pixels.scale_grid(config.log_scale_min, config.log_scale_max, config.num_scales)
     if isinstance(coder, GaussianMeanOffset):
@@ -77,6 +85,8 @@ def pixel_part(coder: nn.Module) -> PixelPart:
 
 def pixel_facts(coder: nn.Module) -> dict[str, Any]:
     """What `codec.estimate` must know of the coder beside its integers; decides no bit."""
+    if isinstance(coder, CausalNet):
+        return {}
     config: Any = coder.config
     distribution = coder.distribution if isinstance(coder, LocationScale) else Logistic.distribution
     return {

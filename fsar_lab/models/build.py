@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fsar_lab.config.build import build
-from fsar_lab.config.schema import TrainConfig
+from fsar_lab.config.schema import CausalNetConfig, NoneConfig, TrainConfig
 from fsar_lab.models.compressor import Compressor
 
 
 def build_compressor(config: TrainConfig) -> Compressor:
     """The model that a configuration describes, with fresh weights from torch's current generator."""
-    coder = build(config.coder)
+    sees = isinstance(config.coder, CausalNetConfig) and not isinstance(config.backbone, NoneConfig)
+    coder = build(config.coder, **({"conditioned": True} if sees else {}))
     quantizer = build(config.quantizer)
     sizes: dict[str, int] = {}
     if hasattr(quantizer, "latent_channels"):  # fewer than the analysis network gives

@@ -19,8 +19,6 @@ from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.tables.convolution import convolution_prior
 from fsar_lab.tables.prior_tables import fsar_tables
 
-CALIBRATION_IMAGES = 256  # for the ranges of a causal network that was never rounded
-
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -38,7 +36,7 @@ def pixels_alone(coder: nn.Module, images: Tensor) -> PixelPart:
     if isinstance(coder, Context):
         return context_tables(coder)
     if isinstance(coder, CausalNet):
-        return causal_tables(coder, images[:CALIBRATION_IMAGES])
+        return causal_tables(coder)
     if not isinstance(coder, PixelPrior):
         raise ExportError(f"{type(coder).__name__} cannot code pixels without networks")
     codebooks = coder.codebooks.detach()

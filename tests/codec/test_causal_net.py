@@ -33,8 +33,8 @@ def tensor(number: int, seed: int) -> torch.Tensor:
 @pytest.fixture(scope="module", params=[S, CausalNetConfig(weights="cifar10_m")], ids=["1x1", "spatial"])
 def made(request: pytest.FixtureRequest) -> tuple[Compressor, CodecModel]:
     compressor = Compressor(None, None, None, CausalNet(request.param)).eval()
-    coder = compressor.coder
-    coder.start_rounding(tensor(16, 5))
+    compressor.coder.start_rounding()
+    compressor(tensor(16, 5))
     return compressor, export(compressor, tensor(16, 5), {})
 
 

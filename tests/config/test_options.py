@@ -33,9 +33,7 @@ WIDE = ["quantizer.groups=2"]
 FOUR = ["backbone=shallow", "quantizer.groups=4", "quantizer.dim=16"]
 NO_NETWORKS = ["backbone=none", "quantizer=none", "prior=none"]
 NOTHING = [*NO_NETWORKS, "coder=context"]
-PIXELS_ALONE = [
-    name for name in options.groups()["coder"] if name in ("context", "causal_net") or "fsar_pixels" in name
-]
+PIXELS_ALONE = [name for name in options.groups()["coder"] if name == "context" or "fsar_pixels" in name]
 NEEDS = {
     "backbone=none": NOTHING,
     "backbone=nods": WIDE,

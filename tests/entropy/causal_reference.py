@@ -33,6 +33,7 @@ def random_shape(rng: np.random.Generator) -> entropy.CausalShape:
         spatial=bool(rng.integers(2)),
         hidden=int(rng.choice(fours[:3])),
         mixtures=int(rng.integers(1, 7)),
+        conditions=int(rng.choice([0, 0, 4, 12])),
     )
 
 
@@ -82,10 +83,12 @@ class Reference:
         weights, bias, shift = self.matrices[name]
         return weights @ inputs + bias, shift
 
-    def own(self, image: Any) -> tuple[Any, Any]:
-        """`own` [H, W, 3, hidden] and the linear predictions [H, W, 3] of one image, uint8 [H, W, 3]."""
+    def own(self, image: Any, conditions: Any = None) -> tuple[Any, Any]:
+        """`own` [H, W, 3, hidden] and the linear predictions [H, W, 3] of one image, uint8 [H, W, 3], with
+        conditions uint8 [H, W, conditions]."""
         shape, a = self.shape, self.arrays
         height, width, _ = image.shape
+        said = np.zeros((height, width, 0), np.int64) if conditions is None else conditions.astype(np.int64)
         r = shape.radius
         pixels = np.tile(np.array([128, 128, 128, 0], np.int64), (height + r, width + 2 * r, 1))
         pixels[r:, r : r + width, :3] = image
@@ -98,7 +101,7 @@ class Reference:
         for y in range(height):
             for x in range(width):
                 window = np.stack([pixels[y + r + dy, x + r + dx] for dy, dx in offsets])
-                all_first = shifted(*self.result("first", window.ravel()))
+                all_first = shifted(*self.result("first", np.concatenate([window.ravel(), said[y, x]])))
                 h = all_first[: shape.width]
                 linear[y, x] = np.clip(all_first[shape.width :], -2048, 6143)
                 for b in range(shape.blocks):
@@ -134,9 +137,9 @@ class Reference:
         inner = j[:, 0] + ((w * value).sum(1) >> 15)
         return [0, *map(int, inner), 65536]
 
-    def intervals(self, image: Any) -> list[tuple[int, int]]:
+    def intervals(self, image: Any, conditions: Any = None) -> list[tuple[int, int]]:
         """Start and count of every sample, in the order of decoding."""
-        own, linear = self.own(image)
+        own, linear = self.own(image, conditions)
         pairs = []
         for y, row in enumerate(image.tolist()):
             for x, pixel in enumerate(row):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import causal_reference
@@ -16,6 +17,7 @@ from causal_reference import Reference, random_arrays, random_shape
 from fsar_lab import entropy
 from fsar_lab.errors import DamagedStreamError, TableError
 
+Conditions = np.ndarray | None
 ISAS = ("avx512", "avx2-gather", "avx2", "sse4", "neon", "scalar")
 
 
@@ -24,15 +26,26 @@ def photographs(rng: np.random.Generator, number: int, height: int, width: int) 
     return (128 + np.cumsum(np.cumsum(steps, 1), 2) // 3).astype(np.uint8)
 
 
-def coded(model: entropy.CausalModel, images: np.ndarray, threads: int = 1) -> list[bytes]:
+def conditions_of(rng: np.random.Generator, shape: entropy.CausalShape, size: tuple[int, ...]) -> Conditions:
+    return rng.integers(0, 256, (*size, shape.conditions)).astype(np.uint8) if shape.conditions else None
+
+
+def coded(
+    model: entropy.CausalModel, images: np.ndarray, threads: int = 1, conditions: Conditions = None
+) -> list[bytes]:
     encoder = entropy.Encoder(len(images), threads=threads)
-    encoder.push_causal(model, images)
+    encoder.push_causal(model, images, conditions)
     return encoder.finish()
 
 
-def decoded(model: entropy.CausalModel, streams: list[bytes], shape: tuple[int, int, int]) -> np.ndarray:
+def decoded(
+    model: entropy.CausalModel,
+    streams: list[bytes],
+    shape: tuple[int, int, int],
+    conditions: Conditions = None,
+) -> np.ndarray:
     decoder = entropy.Decoder(streams, shape[0])
-    images: np.ndarray = decoder.pop_causal(model, shape)
+    images: np.ndarray = decoder.pop_causal(model, shape, conditions)
     decoder.finish()
     return images
 
@@ -44,13 +57,13 @@ def test_the_documented_rule(seed: int) -> None:
     arrays = random_arrays(rng, shape)
     model = entropy.CausalModel(shape, arrays)
     size = [(2, 5, 6), (1, 1, 1), (3, 1, 7), (2, 6, 1)][seed % 4]
-    images = photographs(rng, *size)
-    reference = Reference(shape, arrays)
-    plain = ref.Encoder(len(images))
-    plain.push([list(pairs) for pairs in zip(*map(reference.intervals, images), strict=True)], 16)
-    streams = coded(model, images)
+    images, conditions = photographs(rng, *size), conditions_of(rng, shape, size)
+    reference, plain = Reference(shape, arrays), ref.Encoder(len(images))
+    each = [None] * len(images) if conditions is None else list(conditions)
+    plain.push([list(pairs) for pairs in zip(*map(reference.intervals, images, each), strict=True)], 16)
+    streams = coded(model, images, conditions=conditions)
     assert streams == [plain.finish()]
-    assert np.array_equal(decoded(model, streams, size), images)
+    assert np.array_equal(decoded(model, streams, size, conditions), images)
 
 
 @pytest.mark.parametrize("lanes", [3, 4, 32])
@@ -58,7 +71,7 @@ def test_the_documented_rule(seed: int) -> None:
 def test_waves(lanes: int, sides: tuple[int, int]) -> None:
     """The rows of one image as lanes: the same intervals, in the order of the steps."""
     rng = np.random.default_rng(lanes + sides[0])
-    shape = random_shape(rng)
+    shape = replace(random_shape(rng), conditions=0)
     arrays = random_arrays(rng, shape)
     model = entropy.CausalModel(shape, arrays)
     (image,) = photographs(rng, 1, *sides)
@@ -82,12 +95,13 @@ def test_waves(lanes: int, sides: tuple[int, int]) -> None:
     decoder.finish()
 
 
-def test_waves_of_too_few_lanes() -> None:
+@pytest.mark.parametrize(("lanes", "said"), [(2, 0), (32, 4)])
+def test_waves_of_too_few_lanes_or_with_conditions(lanes: int, said: int) -> None:
     rng = np.random.default_rng(1)
-    shape = entropy.CausalShape(3, 8, 1, 8, True, 4, 2)
+    shape = entropy.CausalShape(3, 8, 1, 8, True, 4, 2, said)
     model = entropy.CausalModel(shape, random_arrays(rng, shape))
     with pytest.raises(ValueError, match="lanes too few"):
-        entropy.WaveEncoder(2).push_causal(model, photographs(rng, 1, 5, 5)[0])
+        entropy.WaveEncoder(lanes).push_causal(model, photographs(rng, 1, 5, 5)[0])
 
 
 def test_the_random_networks_are_not_dull() -> None:
@@ -101,20 +115,45 @@ def test_the_random_networks_are_not_dull() -> None:
     assert np.mean((linear > -2048) & (linear < 6143)) > 0.5
 
 
+@pytest.mark.parametrize("said", [0, 8])
 @pytest.mark.parametrize("number", [31, 32, 65])
-def test_lanes_are_alone(number: int) -> None:
+def test_lanes_are_alone(number: int, said: int) -> None:
     """Images coded together, on two threads and one by one: the same words for each."""
     rng = np.random.default_rng(number)
-    shape = entropy.CausalShape(2, 8, 1, 8, True, 4, 2)
+    shape = entropy.CausalShape(2, 8, 1, 8, True, 4, 2, said)
     model = entropy.CausalModel(shape, random_arrays(rng, shape))
-    images = photographs(rng, number, 4, 5)
-    streams = coded(model, images)
-    assert streams == coded(model, images, threads=2)
-    alone = [coded(model, images[i : i + 1])[0] for i in range(number)]
+    images, conditions = photographs(rng, number, 4, 5), conditions_of(rng, shape, (number, 4, 5))
+    streams = coded(model, images, conditions=conditions)
+    assert streams == coded(model, images, 2, conditions)
+    each = [None if conditions is None else conditions[i : i + 1] for i in range(number)]
+    alone = [coded(model, images[i : i + 1], conditions=each[i])[0] for i in range(number)]
     states = b"".join(one[:4] for one in alone)
     assert states == b"".join(s[: 4 * min(32, number - 32 * g)] for g, s in enumerate(streams))
     assert sum(len(one) for one in alone) == sum(map(len, streams))
-    assert np.array_equal(decoded(model, streams, (number, 4, 5)), images)
+    assert np.array_equal(decoded(model, streams, (number, 4, 5), conditions), images)
+
+
+def test_conditions_count_and_must_fit() -> None:
+    rng = np.random.default_rng(5)
+    shape = entropy.CausalShape(1, 8, 1, 8, False, 4, 2, 4)
+    arrays = random_arrays(rng, shape)
+    model = entropy.CausalModel(shape, arrays)
+    images, conditions = photographs(rng, 2, 3, 4), conditions_of(rng, shape, (2, 3, 4))
+    assert conditions is not None
+    other = conditions.copy()
+    other[0, 1, 2] ^= 255
+    streams = coded(model, images, conditions=conditions)
+    assert streams != coded(model, images, conditions=other)
+    own, changed = (Reference(shape, arrays).own(images[0], said[0])[0] for said in (conditions, other))
+    assert np.argwhere((own != changed).any((2, 3))).tolist() == [[1, 2]]  # 1x1 blocks: that place alone
+    for wrong in (None, conditions[..., :3], conditions[:1], conditions.astype(np.int16)):
+        with pytest.raises((ValueError, TypeError), match="conditions"):
+            coded(model, images, conditions=wrong)
+        with pytest.raises((ValueError, TypeError), match="conditions"):
+            decoded(model, streams, (2, 3, 4), wrong)
+    plain = entropy.CausalShape(1, 8, 1, 8, False, 4, 2)
+    with pytest.raises(ValueError, match="conditions"):
+        coded(entropy.CausalModel(plain, random_arrays(rng, plain)), images, conditions=conditions)
 
 
 def digest() -> str:
@@ -126,13 +165,14 @@ def digest() -> str:
         rng = np.random.default_rng(100 + seed)
         shape = random_shape(rng)
         model = entropy.CausalModel(shape, random_arrays(rng, shape))
-        images = photographs(rng, 33, 5, 4)
-        streams = coded(model, images)
-        assert np.array_equal(decoded(model, streams, (33, 5, 4)), images)
+        images, conditions = photographs(rng, 33, 5, 4), conditions_of(rng, shape, (33, 5, 4))
+        streams = coded(model, images, conditions=conditions)
+        assert np.array_equal(decoded(model, streams, (33, 5, 4), conditions), images)
         total.update(b"".join(streams))
-        wave = entropy.WaveEncoder()
-        wave.push_causal(model, images.reshape(-1, 4, 3))
-        total.update(wave.finish())
+        if conditions is None:
+            wave = entropy.WaveEncoder()
+            wave.push_causal(model, images.reshape(-1, 4, 3))
+            total.update(wave.finish())
     return total.hexdigest()
 
 

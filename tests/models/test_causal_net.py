@@ -40,7 +40,8 @@ def test_a_sample_changes_nothing_before_it(
     net = CausalNet(config)
     image = torch.randint(0, 256, (1, 3, 9, 9), dtype=torch.uint8)
     if rounded:
-        net.start_rounding(image)
+        net.start_rounding()
+        net.nats(None, image)
     other = image.clone()
     other[(0, *place)] ^= 255
     changed = (net.nats(None, image) != net.nats(None, other))[0].nonzero().tolist()
@@ -79,14 +80,37 @@ def test_rounding_begins_when_it_is_time() -> None:
     assert torch.equal(net.nats(None, image), other.nats(None, image))
 
 
-def test_every_weight_learns_while_rounded() -> None:
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_every_weight_learns_while_rounded(conditioned: bool) -> None:
     torch.manual_seed(0)
-    net = CausalNet(CONFIGS[1])
+    net = CausalNet(CONFIGS[1], conditioned)
     image = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
-    net.start_rounding(image)
-    net.nats(None, image).sum().backward()
+    theta = (torch.randn(2, 8, 8, 8) + 1).requires_grad_() if conditioned else None
+    net.start_rounding()
+    net.nats(theta, image)
+    net.nats(theta, image).sum().backward()
+    if theta is not None:
+        assert theta.grad is not None and (theta.grad != 0).float().mean() > 0.3
     for name, weight in net.named_parameters():
         assert weight.grad is not None and weight.grad.abs().sum() > 0, name
+
+
+def test_conditions_are_seen_where_they_are_and_start_from_the_zoo() -> None:
+    torch.manual_seed(0)
+    net = CausalNet(CONFIGS[0], conditioned=True)
+    assert net.out_channels == len(net.fit(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))) == 8
+    image = torch.randint(0, 256, (1, 3, 9, 9), dtype=torch.uint8)
+    theta = torch.rand(1, 8, 9, 9)
+    other = theta.clone()
+    other[0, :, 4, 5] += 1
+    for _ in range(2):  # floats, then rounded
+        changed = (net.nats(theta, image) != net.nats(other, image))[0].any(0).nonzero().tolist()
+        assert changed == [[4, 5]]  # blocks of 1x1
+        net.start_rounding()
+        net.nats(theta, image)
+    config = SIZES["cifar10_s"]
+    same = CausalNet(config, conditioned=True).nats(theta, image)
+    assert torch.equal(same, CausalNet(config).nats(None, image))
 
 
 @pytest.mark.parametrize("path", sorted(ZOO.glob("*.safetensors")), ids=lambda path: path.stem)

@@ -304,3 +304,13 @@ def test_fake_images_of_the_parts_differ(tiny: list[str]) -> None:
     data = Fake(compose(tiny).dataset)
     train, test = data.train.images, data.test.images  # type: ignore[attr-defined]
     assert not any((train == image).flatten(1).all(1).any() for image in test)
+
+
+def test_a_causal_network_that_sees_latents(tiny: list[str], tmp_path: Path) -> None:
+    small = ["coder.radius=2", "coder.width=8", "coder.blocks=1", "coder.inner=8", "coder.hidden=8"]
+    training = ["coder.round_from=0.5", "trainer.train_images=320", "optimizer.lr=3e-3"]
+    options = ["coder=causal_net", "~coder.fit_images", "~coder.num_scales", *small, *training]
+    result = run(tiny, options, tmp_path / "run")
+    check(result)
+    assert result["bpd_latents"] > 0
+    assert result["bpd_pixels"] < 7

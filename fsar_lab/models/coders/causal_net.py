@@ -5,6 +5,9 @@ for every colour a small head that also sees how far the colours before it were 
 discretised logistics (PixelCNN++, Salimans et al. 2017). A linear prediction from the same window bypasses
 the network and carries the means; it starts as 0.75 left + 0.75 up - 0.5 up-left, which makes training quick.
 
+With latents, the synthesis network says a few bytes of every place, its *conditions*, known before any pixel;
+this network sees those of the current place beside the window (conditional PixelCNN, arXiv:1606.05328).
+
 Coded: by the integers that `exporting.causal` makes of it, entropy_c.h, "Causal networks".
 """
 
@@ -75,17 +78,19 @@ class CausalNet(nn.Module):
 
     Args:
         config: sizes, and weights of the zoo to start from.
+        conditioned: there is a synthesis network, which gives `config.conditions` channels.
     """
 
-    out_channels = 0  # nothing is wanted of a synthesis network
-
-    def __init__(self, config: CausalNetConfig) -> None:
+    def __init__(self, config: CausalNetConfig, conditioned: bool = False) -> None:
         super().__init__()
         self.config = config
+        self.conditions = config.conditions if conditioned else 0
         k, hidden = config.mixtures, config.hidden
         self.first = MaskedConv(
             COLOURS + 1, config.width, config.radius, "A"
         )  # a plane of ones shows the border
+        if self.conditions:
+            self.condition = nn.Conv2d(self.conditions, config.width, 1, bias=False)
         self.body = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.neck = nn.Conv2d(config.width, COLOURS * hidden, 1)
         self.colour = nn.Parameter(torch.randn(COLOURS, hidden, 2) * 0.3)  # of the residuals before
@@ -105,6 +110,7 @@ class CausalNet(nn.Module):
         numbers = range(config.blocks)
         self.rounding = Rounding(
             activations={
+                **({"conditions": self.conditions} if self.conditions else {}),
                 **{f"stream_{b}": config.width for b in numbers},
                 **{f"inner_{b}": config.inner for b in numbers},
                 "stream_out": config.width,
@@ -124,7 +130,7 @@ class CausalNet(nn.Module):
             self._load(config.weights)
 
     def _load(self, name: str) -> None:
-        """Weights of the zoo. A network of more blocks, or of spatial ones, starts as the same function."""
+        """Weights of the zoo. More blocks, spatial ones and conditions leave the function as it was."""
         stored = load_file(causal_weights_path(name))
         blocks = sum(key.endswith(".b.weight") for key in stored)
         weights = {**self.state_dict(), **stored}
@@ -135,36 +141,44 @@ class CausalNet(nn.Module):
                     weights[part] = torch.zeros_like(weights[part])
             elif self.config.spatial and stored[key].shape[-1] == 1:  # sees nothing around yet
                 weights[key] = functional.pad(stored[key], (1, 1, 1, 1))
+        if self.conditions and "condition.weight" not in stored:  # what is said counts for nothing yet
+            weights["condition.weight"] = torch.zeros_like(self.condition.weight)
         try:
             self.load_state_dict(weights)
         except RuntimeError as error:
             raise ConfigError(f"coder.weights={name}: of other sizes than coder ({error})") from error
 
     @property
+    def out_channels(self) -> int:
+        """Channels that the synthesis network must give."""
+        return self.conditions
+
+    @property
     def macs(self) -> int:
         """Multiply-adds for one pixel (all colours) when every feature is computed once."""
         c = self.config
-        window = 2 * c.radius * (c.radius + 1) * COLOURS * (c.width + COLOURS)
+        window = 2 * c.radius * (c.radius + 1) * COLOURS * (c.width + COLOURS) + c.width * self.conditions
         block = c.width * c.inner * ((5 if c.spatial else 1) + 1)
         heads = COLOURS * c.hidden * (c.width + COLOURS * c.mixtures + 2)
         return window + c.blocks * block + heads
 
     def on_step(self, step: int, steps: int) -> None:
-        """Begin to round when it is time: the next pass sets the exponents."""
+        """Begin to round when it is time."""
         if not self.rounding.active and step >= self.config.round_from * steps:
-            self.rounding.measuring = True
+            self.start_rounding()
 
-    def start_rounding(self, x: Tensor) -> None:
-        """Set all exponents from uint8 images [N, 3, H, W], and round from now on."""
+    def start_rounding(self) -> None:
+        """Round from now on: the next pass sets the exponents."""
         self.rounding.measuring = True
-        with torch.no_grad():
-            self._features(x)
-            self._choose()
 
     def _choose(self) -> None:
         """Exponents of the matrices, given those of the activations."""
         rounding = self.rounding
-        rounding.choose("first_matrix", self.first.masked / PIXEL, STREAM_BITS)
+        first = (self.first.masked / PIXEL).flatten(1)
+        if self.conditions:  # one exponent for both parts of an output
+            units = torch.exp2(-rounding.exponents("conditions").to(first.dtype))
+            first = torch.cat([first, self.condition.weight.flatten(1) * units], 1)
+        rounding.choose("first_matrix", first, STREAM_BITS)
         for b, block in enumerate(self.body):
             within = rounding.exponents(f"inner_{b}")
             rounding.choose(f"inner_matrix_{b}", self.inner_weight(b), within, f"stream_{b}")
@@ -184,11 +198,16 @@ class CausalNet(nn.Module):
         weight: Tensor = a.masked if isinstance(a, MaskedConv) else a.weight  # type: ignore[union-attr, assignment]
         return weight
 
-    def _stream(self, inputs: Tensor) -> Tensor:
-        """Colours and ones [N, 4, H, W] -> what the necks sees, [N, width, H, W]."""
+    def _stream(self, inputs: Tensor, theta: Tensor | None) -> Tensor:
+        """Colours and ones [N, 4, H, W], theta [N, conditions, H, W] -> the neck's [N, 3 hidden, H, W]."""
         rounding, r = self.rounding, self.config.radius
         first = rounding.matrix("first_matrix", self.first.masked / PIXEL) * PIXEL
         h = functional.conv2d(inputs, first, self.first.bias, padding=r)
+        if self.conditions:
+            assert theta is not None
+            said = rounding.activation("conditions", theta)
+            condition = rounding.matrix("first_matrix", self.condition.weight, "conditions")
+            h = h + functional.conv2d(said, condition)
         for b, block in enumerate(self.body):
             a, out = block.a, block.b
             u = rounding.activation(f"stream_{b}", h)
@@ -211,14 +230,14 @@ class CausalNet(nn.Module):
         linear = functional.conv2d(centred, weight, padding=self.config.radius) + GREY
         return through(linear, half_up(linear * STEPS) / STEPS)
 
-    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Means [N, 3, H, W] and head outputs [N, 3, 3, K, H, W] of uint8 x [N, 3, H, W]."""
+    def _features(self, x: Tensor, theta: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Means [N, 3, H, W] and head outputs [N, 3, 3, K, H, W]; arguments as `nats` has them."""
         value = x.float()
         centred = value - GREY
         inputs = torch.cat([centred / PIXEL, torch.ones_like(centred[:, :1])], 1)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda and not self.rounding.active):
-            features = self._stream(inputs)
+            features = self._stream(inputs, theta)
         n, _, height, width = features.shape
         own = features.float().view(n, COLOURS, self.config.hidden, height, width)
         linear = self._linear(centred)
@@ -238,9 +257,8 @@ class CausalNet(nn.Module):
         return torch.stack(means, 1), torch.stack(outs, 1)
 
     def nats(self, theta: Tensor | None, x: Tensor) -> Tensor:
-        """Code length of uint8 x [N, 3, H, W], [N, 3, H, W] in nats; theta is not used."""
-        del theta
-        means, outs = self._features(x)
+        """Code length of uint8 x [N, 3, H, W] in nats, [N, 3, H, W]; theta [N, conditions, H, W] if any."""
+        means, outs = self._features(x, theta)
         if self.rounding.measuring:
             self._choose()
         value = x.float()
@@ -248,9 +266,9 @@ class CausalNet(nn.Module):
         return torch.stack(bits, 1) * math.log(2)
 
     def fit(self, x: Tensor) -> Tensor:
-        """Nothing to take from training pixels; returns no values for a head."""
+        """Nothing to take from training pixels; returns the synthesis head's starting bias [conditions]."""
         del x
-        return torch.zeros(0)
+        return torch.ones(self.conditions)  # above 0, where bytes can say less as well as more
 
 
 def mixture_bits(value: Tensor, mean: Tensor, out: Tensor) -> Tensor:
