@@ -37,6 +37,13 @@ def smooth_images(number: int, side: int = 16, seed: int = 0) -> NDArray[np.uint
     return np.ascontiguousarray(images.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy())
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models with made weights would store most groups: here they have to code them."""
+    if request.node.get_closest_marker("stores") is None:
+        monkeypatch.setattr(Codec, "_encode_part", Codec._encode_groups)
+
+
 def made_normalisation(network: nn.Module, generator: torch.Generator) -> None:
     """Batch statistics as after training, so that folding has something to fold."""
     for module in network.modules():

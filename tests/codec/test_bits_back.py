@@ -13,7 +13,7 @@ from conftest import smooth_images
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
-from fsar_lab.codec import bits_back
+from fsar_lab.codec import bits_back, tiling
 from fsar_lab.codec.bits_back import initial_words
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.integer_network import NetworkError
@@ -148,10 +148,16 @@ def test_a_chain_costs_the_negative_evidence_lower_bound(trained: Compressor, co
     assert np.array_equal(codec.decode(encoded.data), images)
 
 
+def streams_of(codec: Codec, images: NDArray[np.uint8]) -> list[bytes]:
+    """Of the chains of images of one size."""
+    (part,) = tiling.in_groups(tiling.size_runs(images), codec.model.cut)
+    return codec._encode_groups(part, images).streams
+
+
 def test_a_chain_is_decoded_from_its_end(codec: Codec) -> None:
     """A decoder written after the format, symbol by symbol."""
     images = smooth_images(3, side=4)
-    stream = codec._encode_groups(images)[0][0]
+    stream = streams_of(codec, images)[0]
     model = codec.model
     assert model.networks and codec.networks and isinstance(model.networks.search, Posterior)
     assert isinstance(model.prior, PriorTables) and isinstance(model.pixels, MeanScaleTables)
@@ -187,7 +193,7 @@ def test_initial_words_are_a_fixed_sequence_and_counted(codec: Codec) -> None:
     assert initial_words(2).tolist() == [30026, 48941]
     image = smooth_images(1)
     encoded = codec.encode_parts(image)
-    stream = codec._encode_groups(image)[0][0]
+    stream = streams_of(codec, image)[0]
     assert encoded.initial == 16 * int.from_bytes(stream[:4], "little") > 0
     assert encoded.initial < encoded.overhead < encoded.initial + 8 * 200  # header, directory, state
     assert codec.encode(image) == encoded.data
@@ -222,7 +228,7 @@ def test_flat_images_are_not_taken_for_damage(codec: Codec) -> None:
 def test_damage_loses_the_chain_that_it_is_in(codec: Codec) -> None:
     images = smooth_images(8)
     data = codec.encode(images)
-    lengths = [len(stream) for stream in codec._encode_groups(images)[0]]
+    lengths = [len(stream) for stream in streams_of(codec, images)]
     start = len(data) - 4 - sum(lengths)
     generator = np.random.default_rng(0)
     for place in (0, 2, 4, 9, *generator.integers(10, lengths[1], 20)):
@@ -236,7 +242,7 @@ def test_damage_loses_the_chain_that_it_is_in(codec: Codec) -> None:
         assert all(np.array_equal(found[i], images[i]) for i in (0, 1, 2, 6, 7))
     found = codec.decode(data[:-10], salvage=True)
     assert [i for i, image in enumerate(found) if image is None] == [6, 7]
-    stream = codec._encode_groups(images[:3])[0][0]
+    stream = streams_of(codec, images[:3])[0]
     assert codec.chain_coder and codec.networks
     for wrong in (b"", stream[:7], b"\xff\xff\xff\xff" + stream[4:], stream + b"\0\0", stream[:-2]):
         with pytest.raises(CodingError):

@@ -209,6 +209,7 @@ def test_lying_directories(codec: Codec, small: Case, changes: dict[str, Any], s
     assert salvage and all(image is None for image in decoded)
 
 
+@pytest.mark.stores
 @pytest.mark.parametrize("stored", [False, True])
 def test_layout_is_as_documented(codec: Codec, made_images: Callable[..., Image], stored: bool) -> None:
     """docs/FORMAT-blob.md."""
@@ -230,6 +231,7 @@ def test_layout_is_as_documented(codec: Codec, made_images: Callable[..., Image]
     assert np.array_equal(codec.decode(data), images)
 
 
+@pytest.mark.stores
 def test_stored_groups_among_others(codec: Codec) -> None:
     """They are restored beside coded ones, by themselves, and when others are damaged."""
     rng = np.random.default_rng(0)
