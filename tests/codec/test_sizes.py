@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fsar_lab.codec import tiling
+from fsar_lab.codec.blob import Kind
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.tiling import TILE, WAVE_TILE, Cut, SizeRun
 from fsar_lab.entropy import LANES
@@ -182,9 +183,9 @@ def test_only_decodes_only_the_groups_it_needs(codec: Codec, monkeypatch: pytest
     decoded: list[int] = []
     decode_groups = Codec._decode_groups
 
-    def counted(self: Codec, streams: list[memoryview], part: tiling.Groups) -> Image:
+    def counted(self: Codec, streams: list[memoryview], part: tiling.Groups, kind: Kind) -> Image:
         decoded.append(len(part.tiles))
-        return decode_groups(self, streams, part)
+        return decode_groups(self, streams, part, kind)
 
     monkeypatch.setattr(Codec, "_decode_groups", counted)
     codec.decode(data, only=[99, 40])
