@@ -10,6 +10,7 @@ from extension import extension
 
 SOURCES = [
     "causal.c",
+    "causal_model.c",
     "coder.c",
     "compact.c",
     "context.c",

@@ -44,6 +44,11 @@ struct ec_causal {
     size_t bytes;
 };
 
+/* Outputs of a matrix as kernels compute them. */
+static inline uint32_t ec_padded(uint32_t outputs) {
+    return (outputs + EC_CAUSAL_ROWS - 1) / EC_CAUSAL_ROWS * EC_CAUSAL_ROWS;
+}
+
 /* Where a group's network works; all of it is in the caller's scratch.
  *
  * Time goes in steps (geometry.h). What lanes had at a step stands in rings of steps: a *place* is a quad's
