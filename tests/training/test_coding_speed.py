@@ -49,7 +49,11 @@ def codec(images: NDArray[np.uint8]) -> Codec:
     return Codec(export(model, torch.from_numpy(images).permute(0, 3, 1, 2), {}), threads=1)
 
 
-def test_every_batch_size_and_part_is_measured(codec: Codec, images: NDArray[np.uint8]) -> None:
+def test_every_batch_size_and_part_is_measured(
+    codec: Codec, images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A model that has learned nothing would store these images, and decode them without its networks.
+    monkeypatch.setattr(Codec, "_encode_part", lambda self, *groups: self._encode_groups(*groups))
     measured = measure_coding_speed(
         codec.model,
         images,
