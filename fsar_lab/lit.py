@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from fsar_lab.config.build import build, to_plain
-from fsar_lab.config.schema import TrainConfig
+from fsar_lab.config.schema import CausalNetConfig, TrainConfig
 from fsar_lab.data.stream import unrelated_seed
 from fsar_lab.errors import TrainingError
 from fsar_lab.metrics import BitsPerDimension, CodebookUsage
@@ -83,10 +83,24 @@ class Lit(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over everything, its schedule stepped after every batch."""
-        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
-        optimizer = build(self.config.optimizer, parameters=trained)
+        optimizer = build(self.config.optimizer, parameters=self._parameter_groups())
         scheduler = build(self.config.schedule, optimizer=optimizer, steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained; a coder that has learned already apart, with its share of the learning rate."""
+        coder = self.config.coder
+        share = coder.lr_share if isinstance(coder, CausalNetConfig) else 1.0
+        apart = set(self.model.coder.parameters()) if share != 1 else set()
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        groups = [
+            {"params": [weight for weight in trained if weight not in apart]},
+            {
+                "params": [weight for weight in trained if weight in apart],
+                "lr": self.config.optimizer.lr * share,
+            },
+        ]
+        return [group for group in groups if group["params"]]
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Loss of one batch, nats per sub-pixel."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.optimizer import ParamsT
 
 from fsar_lab.config.schema import AdamConfig, AdamWConfig, ConstantConfig, WarmupCosineConfig
 
 
-def adam(config: AdamConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """torch.optim.Adam over `parameters`."""
+def adam(config: AdamConfig, parameters: ParamsT) -> torch.optim.Optimizer:
+    """torch.optim.Adam over `parameters`, or groups of them."""
     betas = (config.betas[0], config.betas[1])
     return torch.optim.Adam(parameters, config.lr, betas, weight_decay=config.weight_decay, fused=True)
 
 
-def adamw(config: AdamWConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """torch.optim.AdamW over `parameters`."""
+def adamw(config: AdamWConfig, parameters: ParamsT) -> torch.optim.Optimizer:
+    """torch.optim.AdamW over `parameters`, or groups of them."""
     betas = (config.betas[0], config.betas[1])
     return torch.optim.AdamW(parameters, config.lr, betas, weight_decay=config.weight_decay, fused=True)
 

@@ -307,6 +307,7 @@ class CausalNetConfig:
     )
     round_from: float = 0.6  # share of the training from which weights and activations are rounded to 8 bits
     weights: str | None = None  # of fsar_lab/zoo/causal_net, to start from
+    lr_share: float = 1.0  # of optimizer.lr, for this network alone: less where it has learned already
 
 
 @dataclass

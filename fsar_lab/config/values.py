@@ -193,6 +193,7 @@ RULES: dict[type, dict[str, Rule]] = {
         "mixtures": between(1, 6),
         "conditions": fours_up_to(64),
         "round_from": between(0, 1),
+        "lr_share": positive,
         "weights": optional(filled),
     },
     schema.FSARPixelsConfig: {**_FSAR, "dim": at_least(1)},

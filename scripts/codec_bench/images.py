@@ -68,9 +68,9 @@ def kodak(number: int) -> Images:
     folder = data_folder() / "kodak"
     files = sorted(folder.glob("*.png"))[:number]
     if files:
-        return Images("kodak", _read(files), "photos", f"{len(files)} Kodak photographs")
+        return Images("kodak", _read(files), "cifar10", f"{len(files)} Kodak photographs")
     photos, about = stand_in()
-    return Images("photographs", photos[:number], "photos", f"no photographs in {folder}: {about} instead")
+    return Images("photographs", photos[:number], "cifar10", f"no photographs in {folder}: {about} instead")
 
 
 DATASETS: dict[str, Callable[[int], Images]] = {"cifar10": cifar10, "kodak": kodak}

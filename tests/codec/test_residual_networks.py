@@ -29,7 +29,8 @@ from fsar_lab.tables.counted import counted_tables
 
 SIZES = (24, 12, 6)
 OVERRIDES = [
-    *("quantizer=mcquic", "prior=none", "dataset=fake", "backbone.width=8", "quantizer.groups=2"),
+    *("backbone=shallow_c32", "coder=gaussian_linear_ar", "quantizer=mcquic", "prior=none"),
+    *("dataset=fake", "backbone.width=8", "quantizer.groups=2"),
     *("quantizer.dim=4", f"quantizer.codebook_sizes=[{','.join(map(str, SIZES))}]"),
 ]
 

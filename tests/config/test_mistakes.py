@@ -126,7 +126,7 @@ def test_coders_without_networks() -> None:
     assert text.splitlines()[0].endswith("-> backbone=none")
     assert message("coder=fsar_pixels_o2s").endswith("-> backbone=none quantizer=none prior=none")
     alone = ("backbone=none", "quantizer=none", "prior=none")
-    assert "needs a synthesis network" in message(*alone)
+    assert "needs a synthesis network" in message(*alone, "coder=gaussian")
     offsets = message(*alone, "coder=fsar_pixels_o1s", "coder.offsets=[[-3,0,0],[0,0,1]]").splitlines()
     assert "the number of colours is 3" in offsets[0] and "not decoded yet" in offsets[1]
     assert "coder.kernel: 4 must be" in message(*alone, "coder=fsar_pixels_maskconv3x3", "coder.kernel=4")
@@ -151,7 +151,6 @@ def test_coders_without_networks() -> None:
         ("callbacks.coding.baselines=[jxl_e5]", "each element must be one of qoi, png, webp"),
         ("prior.train_share=0", "above 0 and at most 1"),
         ("seed=-1", "between 0 and 4294967295"),
-        ("coder.log_scale_min=1", "is not below coder.log_scale_max"),
         ("trainer.train_images=10", "less than one batch"),
     ],
 )
@@ -160,6 +159,10 @@ def test_values(default: TrainConfig, override: str, expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
         validate(changed(default, key, yaml.safe_load(value)), resources=False)
     assert expected in str(caught.value)
+
+
+def test_values_of_a_coder_with_scales() -> None:
+    assert "is not below coder.log_scale_max" in message("coder=gaussian", "coder.log_scale_min=1")
 
 
 def test_any_number_of_contexts_is_fine(default: TrainConfig) -> None:

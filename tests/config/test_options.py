@@ -12,9 +12,9 @@ from fsar_lab.config import options
 from fsar_lab.config.compose import compose
 from fsar_lab.config.options import CONFIG_DIR
 from fsar_lab.config.schema import (
+    CausalNetConfig,
     ConstantConfig,
     FSARConfig,
-    GaussianLinearARConfig,
     PhotosConfig,
     ShallowConfig,
     STHQConfig,
@@ -128,10 +128,11 @@ def test_holds_only_what_differs(group: str, option: str) -> None:
 
 def test_defaults() -> None:
     config = compose()
-    assert config.backbone == ShallowConfig(width=32)
+    assert config.backbone == ShallowConfig(width=32, downsamples=3)
     assert config.quantizer == STHQConfig(groups=1, dim=32, codebook_size=256)
     assert config.prior == FSARConfig(offsets=[[0, -1, 0], [0, 0, -1]], train_share=0.25)
-    assert config.coder == GaussianLinearARConfig()
+    learned = {"round_from": 0.0, "weights": "photos_58k", "lr_share": 0.1}
+    assert config.coder == CausalNetConfig(width=64, blocks=4, **learned)
     assert config.dataset == PhotosConfig()
     assert config.schedule == WarmupCosineConfig()
     assert config.trainer.accelerator == "cpu"

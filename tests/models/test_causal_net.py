@@ -26,7 +26,9 @@ SIZES = {
     "cifar10_m": CausalNetConfig(weights="cifar10_m"),
     "cifar10_m_1x1": CausalNetConfig(width=48, inner=48, spatial=False, weights="cifar10_m_1x1"),
     "cifar10_l": CausalNetConfig(width=96, blocks=6, inner=48, hidden=24, mixtures=5, weights="cifar10_l"),
-    "photos_m": CausalNetConfig(weights="photos_m"),
+    "cifar10_9k": CausalNetConfig(radius=2, width=24, inner=24, hidden=8, mixtures=2, weights="cifar10_9k"),
+    "cifar10_58k": CausalNetConfig(width=64, blocks=4, weights="cifar10_58k"),
+    "photos_58k": CausalNetConfig(width=64, blocks=4, weights="photos_58k"),
 }
 
 

@@ -162,6 +162,7 @@ def test_evaluation_is_not_random() -> None:
 
 def test_a_compressor_learns_with_it() -> None:
     overrides = ["quantizer=mcquic", "prior=none", "quantizer.codebook_sizes=[32,16,8]", "dataset=fake"]
+    overrides += ["backbone=shallow_c32", "coder=gaussian_linear_ar"]
     overrides += ["backbone.width=8", "quantizer.groups=1", "quantizer.dim=8", "coder.fit_images=16"]
     config = compose(overrides)
     torch.manual_seed(0)

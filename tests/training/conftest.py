@@ -18,6 +18,8 @@ import torch
 
 # 40 steps of 8 images of 16x16 on a model of 8 channels: a second on one core.
 TINY = (
+    "backbone=shallow_c32",
+    "coder=gaussian_linear_ar",
     "dataset=fake",
     "dataset.side=16",
     "dataset.train_images=64",
