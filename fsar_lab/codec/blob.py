@@ -22,6 +22,7 @@ VERSION = 2
 ARRAY = 1  # flag: the images were one array [N, H, W, 3]
 KINDS = 2  # flag: the two highest bits of the groups' lengths are their kinds
 WAVES = 4  # flag: large images are cut into bands, which are waves
+LONE = 8  # flag: a single image in a single group, which needs no directory
 KIND_SHIFT = 30
 
 
@@ -34,9 +35,12 @@ class Kind(IntEnum):
 
 
 HEADER = struct.Struct("<4sHH8sIIIHH")  # magic, version, flags, model id, N, runs, groups, tile, 0
+LONE_HEADER = struct.Struct("<4sHH8sHHHHI")  # ..., H, W, tile, kind, CRC-32 of the group's pixels
 SIZES = struct.Struct("<III")  # count, H, W of consecutive images of one size
 GROUP = struct.Struct("<II")  # bytes, CRC-32 of the group's pixels
 CHECK = struct.Struct("<I")  # CRC-32 of header, sizes and directory
+LONE_BYTES = LONE_HEADER.size + CHECK.size
+LONE_SIDE = (1 << 16) - 1
 MAX_IMAGES = 1 << 31
 MAX_SIDE = 1 << 20
 MAX_TILE = 256
@@ -71,9 +75,21 @@ class Directory:
         """Of images."""
         return sum(run.count for run in self.sizes)
 
+    @property
+    def end(self) -> bytes:
+        """What follows the last stream."""
+        return b"" if is_lone(self.sizes, len(self.lengths)) else END
+
     def pack(self) -> bytes:
         """All bytes before the first stream."""
-        flags = ARRAY * self.is_array | KINDS * any(self.kinds) | WAVES * self.cut.waves
+        flags = ARRAY * self.is_array | WAVES * self.cut.waves
+        if is_lone(self.sizes, len(self.lengths)):
+            (run,), (kind,), (crc,) = self.sizes, self.kinds, self.checksums
+            tile = 0 if kind == Kind.STORED else self.cut.tile
+            about = MAGIC, VERSION, flags | LONE, self.model_id, run.height, run.width, tile, kind, crc
+            head = LONE_HEADER.pack(*about)
+            return head + CHECK.pack(zlib.crc32(head))
+        flags |= KINDS * any(self.kinds)
         counts = self.number, len(self.sizes), len(self.lengths)
         head = HEADER.pack(MAGIC, VERSION, flags, self.model_id, *counts, self.cut.tile, 0)
         head += b"".join(SIZES.pack(run.count, run.height, run.width) for run in self.sizes)
@@ -107,9 +123,34 @@ def check_capacity(sizes: Sequence[SizeRun]) -> None:
         )
 
 
-def directory_bytes(runs: int, groups: int) -> int:
+def is_lone(sizes: Sequence[SizeRun], groups: int) -> bool:
+    """Whether this is a single image in a single group, of a size that the small container can name."""
+    (first, *others) = sizes
+    return groups == 1 and not others and first.count == 1 and max(first.height, first.width) <= LONE_SIDE
+
+
+def directory_bytes(sizes: Sequence[SizeRun], groups: int) -> int:
     """Bytes before the first stream."""
+    return LONE_BYTES if is_lone(sizes, groups) else _directory_bytes(len(sizes), groups)
+
+
+def _directory_bytes(runs: int, groups: int) -> int:
     return HEADER.size + runs * SIZES.size + groups * GROUP.size + CHECK.size
+
+
+def stored(model_id: bytes, is_array: bool, image: NDArray[np.uint8], lanes: int) -> bytes | None:
+    """The blob of one image [H, W, 3] as it is, uncut and unpadded; None if it is too large for that."""
+    height, width, _ = image.shape
+    if max(height, width) > LONE_SIDE:
+        return None
+    pixels, run = np.ascontiguousarray(image), SizeRun(1, height, width)
+    about = [pixels.nbytes], [zlib.crc32(pixels.data)], [Kind.STORED]
+    return Directory(model_id, is_array, [run], _uncut(run, lanes), *about).pack() + pixels.tobytes()
+
+
+def _uncut(run: SizeRun, lanes: int) -> Cut:
+    """Images of this size as one piece each."""
+    return Cut(max(run.height, run.width), lanes=lanes)
 
 
 def pixel_checksums(tiles: NDArray[np.uint8], lanes: int = LANES) -> list[int]:
@@ -137,11 +178,13 @@ def parse(data: memoryview, model_id: bytes, cut: Cut) -> Parsed:
         raise UnsupportedVersionError(
             f"the blob has version {version}, which was never released; encode the images again"
         )
-    if version > VERSION or flags & ~(ARRAY | KINDS | WAVES) or zero:
+    lone = bool(flags & LONE)
+    known = ARRAY | WAVES | (LONE if lone else KINDS)
+    if version > VERSION or flags & ~known or (zero and not lone):
         raise UnsupportedVersionError(
             f"the blob has version {version} with flags {flags}, this fsar_lab reads {VERSION}; update it"
         )
-    start = directory_bytes(runs, groups)
+    start = LONE_BYTES if lone else _directory_bytes(runs, groups)
     if len(data) < start:
         raise DamagedStreamError(f"the blob is cut off in its directory: {len(data)} bytes of {start}")
     if CHECK.unpack_from(data, start - CHECK.size)[0] != zlib.crc32(data[: start - CHECK.size]):
@@ -150,11 +193,13 @@ def parse(data: memoryview, model_id: bytes, cut: Cut) -> Parsed:
         raise WrongModelError(
             f"the blob was written by model {written_by.hex()}, not by {model_id.hex()}; load that model"
         )
+    if flags & WAVES and not cut.waves:
+        raise DamagedStreamError("the blob claims waves, for a model that has none")
+    if lone:
+        return _parse_lone(data, cut)
     entries = HEADER.size + runs * SIZES.size
     sizes = [SizeRun(*run) for run in SIZES.iter_unpack(data[HEADER.size : entries])]
     table = list(GROUP.iter_unpack(data[entries : start - CHECK.size]))
-    if flags & WAVES and not cut.waves:
-        raise DamagedStreamError("the blob claims waves, for a model that has none")
     shift = KIND_SHIFT if flags & KINDS else 32
     if any(size >> shift > max(Kind) for size, _ in table):
         raise DamagedStreamError("the blob claims a group of a kind that there is not")
@@ -167,13 +212,41 @@ def parse(data: memoryview, model_id: bytes, cut: Cut) -> Parsed:
         [crc for _, crc in table],
         [Kind(size >> shift) for size, _ in table],
     )
-    _check(directory, number)
+    _check_tile(directory.cut)
+    _check_sizes(directory, number)
+    _check_groups(directory)
     ends = list(accumulate(directory.lengths, initial=start))
     streams = [data[a:b] if b <= len(data) else None for a, b in pairwise(ends)]
     return Parsed(directory, streams, len(data) == ends[-1] + len(END) and data[ends[-1] :] == END)
 
 
-def _check(directory: Directory, number: int) -> None:
+def _parse_lone(data: memoryview, cut: Cut) -> Parsed:
+    """The small container, whose check and model are right."""
+    _, _, flags, model_id, height, width, tile, kind, crc = LONE_HEADER.unpack_from(data)
+    if kind > max(Kind) or (kind == Kind.STORED) != (tile == 0):
+        raise DamagedStreamError("the blob claims a group of a kind that there is not")
+    run, stream = SizeRun(1, height, width), data[LONE_BYTES:]
+    if kind == Kind.STORED:
+        cut = _uncut(run, cut.lanes)
+    else:
+        cut = replace(cut, tile=tile, waves=bool(flags & WAVES))
+        _check_tile(cut)
+    directory = Directory(model_id, bool(flags & ARRAY), [run], cut, [len(stream)], [crc], [Kind(kind)])
+    _check_sizes(directory, 1)
+    try:
+        _check_groups(directory)
+    except DamagedStreamError:  # the directory is right: the file is too short or too long
+        return Parsed(directory, [None], complete=False)
+    return Parsed(directory, [stream], complete=True)
+
+
+def _check_tile(cut: Cut) -> None:
+    """Raise DamagedStreamError unless images can be cut so."""
+    if not 0 < cut.tile <= MAX_TILE or cut.tile % cut.factor:
+        raise DamagedStreamError(f"the blob claims tiles of {cut.tile} pixels, for a factor of {cut.factor}")
+
+
+def _check_sizes(directory: Directory, number: int) -> None:
     """Raise DamagedStreamError unless the sizes are possible and fit the directory."""
     sizes, cut = directory.sizes, directory.cut
     if not sizes or sum(run.count for run in sizes) != number or not 0 < number < MAX_IMAGES:
@@ -182,15 +255,19 @@ def _check(directory: Directory, number: int) -> None:
         raise DamagedStreamError("the blob claims impossible sizes of images")
     if directory.is_array and len(sizes) > 1:
         raise DamagedStreamError("the blob claims an array of images of different sizes")
-    if not 0 < cut.tile <= MAX_TILE or cut.tile % cut.factor:
-        raise DamagedStreamError(f"the blob claims tiles of {cut.tile} pixels, for a factor of {cut.factor}")
     counts = tile_counts(sizes, cut)
     expected = sum(-(-count // cut.lanes_of(shape)) for shape, count in counts.items())
     if expected != len(directory.lengths):
         raise DamagedStreamError(
             f"the blob claims {len(directory.lengths)} groups, its images need {expected}"
         )
-    entries = zip(directory.lengths, directory.kinds, group_sizes(counts, cut), strict=True)
+
+
+def _check_groups(directory: Directory) -> None:
+    """Raise DamagedStreamError unless every group has as many bytes as its tiles need at least."""
+    cut = directory.cut
+    sizes = group_sizes(tile_counts(directory.sizes, cut), cut)
+    entries = zip(directory.lengths, directory.kinds, sizes, strict=True)
     for length, kind, (shape, tiles) in entries:
         samples = 3 * shape[0] * shape[1] * tiles
         if kind == Kind.RECALL and not cut.is_wave(*shape):

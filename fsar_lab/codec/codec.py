@@ -165,19 +165,25 @@ class Codec:
         cut = self.model.cut
         parts = tiling.in_groups(sizes, cut, self.threads)
         out = io.BytesIO()  # streams go where they stay as soon as they are made: no second copy of all
-        out.write(bytes(blob.directory_bytes(len(sizes), sum(map(len, parts)))))
+        out.write(bytes(blob.directory_bytes(sizes, sum(map(len, parts)))))
         lengths: list[int] = []
         total = Coded([], [], [], 0.0, 0.0)
         for coded in self._map(lambda part: self._encode_part(part, part.cut(images)), parts):
             out.writelines(coded.streams)
             lengths += map(len, coded.streams)
             total.add(replace(coded, streams=[]))
-        out.write(blob.END)
-        out.seek(0)
         is_array = isinstance(images, np.ndarray)
         about = self.model.id, is_array, sizes, cut
-        out.write(blob.Directory(*about, lengths, total.checksums, total.kinds).pack())
+        directory = blob.Directory(*about, lengths, total.checksums, total.kinds)
+        out.write(directory.end)
+        size = out.tell()
+        out.seek(0)
+        out.write(directory.pack())
         samples = sum(3 * run.count * run.height * run.width for run in sizes)
+        if len(images) == 1 and size >= blob.LONE_BYTES + samples:
+            plain = blob.stored(self.model.id, is_array, images[0], cut.lanes)
+            if plain is not None:
+                return Encoded(plain, samples, 0.0, 8.0 * samples)
         return Encoded(out.getvalue(), samples, total.latents, total.pixels, total.initial)
 
     def _encode_part(self, part: Groups, lanes: NDArray[np.uint8]) -> Coded:

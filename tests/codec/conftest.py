@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fsar_lab.codec import blob
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.config.schema import FSARConfig, GaussianLinearARConfig, ShallowConfig, STHQConfig
@@ -42,6 +43,7 @@ def _nothing_is_stored(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     """Models with made weights would store most groups: here they have to code them."""
     if request.node.get_closest_marker("stores") is None:
         monkeypatch.setattr(Codec, "_encode_part", Codec._encode_groups)
+        monkeypatch.setattr(blob, "stored", lambda *_: None)
 
 
 def made_normalisation(network: nn.Module, generator: torch.Generator) -> None:

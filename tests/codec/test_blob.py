@@ -35,7 +35,7 @@ def directory_of(codec: Codec, data: bytes) -> blob.Directory:
 
 def first_stream(codec: Codec, data: bytes) -> int:
     directory = directory_of(codec, data)
-    return blob.directory_bytes(len(directory.sizes), len(directory.lengths))
+    return blob.directory_bytes(directory.sizes, len(directory.lengths))
 
 
 def intact(decoded: list[Image | None], images: list[Image]) -> list[int]:
@@ -124,6 +124,89 @@ def test_salvage_of_an_array(codec: Codec, made_images: Callable[..., Image], th
     assert intact(cut, list(images)) == list(range(32))  # type: ignore[arg-type]
 
 
+def test_a_lone_image(codec: Codec, made_images: Callable[..., Image]) -> None:
+    """Its container is 32 bytes; each damaged bit and each cut is noticed."""
+    image = made_images(1, side=4)[0]
+    data, array = codec.encode([image]), codec.encode(image[None])
+    start = blob.LONE_BYTES
+    assert start == first_stream(codec, data) == 32 and directory_of(codec, data).end == b""
+    assert isinstance(codec.decode(data), list)
+    decoded = codec.decode(array)
+    assert isinstance(decoded, np.ndarray) and np.array_equal(decoded, image[None])
+    assert np.array_equal(codec.decode(data, only=-1), image)
+    for position in range(len(data)):
+        for bits in (1, 128, 255):
+            damaged = bytearray(data)
+            damaged[position] ^= bits
+            with pytest.raises(CodingError):
+                codec.decode(bytes(damaged))
+            if position >= start:
+                assert codec.decode(bytes(damaged), salvage=True) == [None]
+    for length in range(len(data)):
+        with pytest.raises(DamagedStreamError):
+            codec.decode(data[:length])
+        if length >= start:
+            assert codec.decode(data[:length], salvage=True) == [None]
+    for tail in (b"\0", b"\0\0", bytes(4)):
+        with pytest.raises(DamagedStreamError):
+            codec.decode(data + tail)
+
+
+def lone_header(data: bytes, **fields: int) -> bytes:
+    """The blob of a lone image with header fields replaced and a valid checksum."""
+    names = ("magic", "version", "flags", "model", "height", "width", "tile", "kind", "checksum")
+    values = dict(zip(names, blob.LONE_HEADER.unpack_from(data), strict=True)) | fields
+    head = blob.LONE_HEADER.pack(*values.values())
+    return head + struct.pack("<I", zlib.crc32(head)) + data[blob.LONE_BYTES :]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"height": 0},
+        {"width": 0},
+        {"height": 600},
+        {"height": 65535, "width": 65535},
+        {"tile": 0},
+        {"tile": 3},
+        {"tile": 512},
+        {"kind": 1},
+        {"kind": 2},
+        {"kind": 3},
+        {"kind": 65535},
+        {"flags": 8 | 4},
+        {"flags": 8 | 2},
+        {"checksum": 0},
+    ],
+)
+def test_impossible_lone_images(
+    codec: Codec, made_images: Callable[..., Image], fields: dict[str, int]
+) -> None:
+    data = codec.encode(list(made_images(1, side=4)))
+    assert lone_header(data) == data
+    with pytest.raises(CodingError):
+        codec.decode(lone_header(data, **fields))
+
+
+@pytest.mark.stores
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (1, 65), (70, 3)])
+def test_a_lone_image_that_is_stored(codec: Codec, shape: tuple[int, int]) -> None:
+    """It is as large as its pixels and 32 bytes, whatever tiles and padding coding would need."""
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    data = codec.encode([image])
+    assert len(data) == image.nbytes + blob.LONE_BYTES and data[blob.LONE_BYTES :] == image.tobytes()
+    (decoded,) = codec.decode(data)
+    assert np.array_equal(decoded, image)
+    parts = codec.encode_parts([image])
+    assert (parts.latents, parts.pixels, parts.overhead) == (0, 8 * image.nbytes, 8 * blob.LONE_BYTES)
+    for length in (len(data) - 1, blob.LONE_BYTES):
+        assert codec.decode(data[:length], salvage=True) == [None]
+    with pytest.raises(DamagedStreamError):
+        codec.decode(data + b"\0")
+    with pytest.raises(DamagedStreamError):
+        codec.decode(lone_header(data, tile=64))
+
+
 def test_swapped_groups(codec: Codec, made_images: Callable[..., Image]) -> None:
     data = codec.encode(made_images(64, side=4))
     directory, start = directory_of(codec, data), first_stream(codec, data)
@@ -150,7 +233,7 @@ def test_other_versions(codec: Codec, small: Case) -> None:
     data = small[1]
     size = first_stream(codec, data)
     assert with_header(data, size) == data
-    for fields in ({"version": 3}, {"flags": 8}, {"zero": 1}):
+    for fields in ({"version": 3}, {"flags": 16}, {"flags": 10}, {"zero": 1}):
         with pytest.raises(UnsupportedVersionError, match="update"):
             codec.decode(with_header(data, size, **fields))
     with pytest.raises(UnsupportedVersionError, match="never released"):

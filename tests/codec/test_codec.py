@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fsar_lab.codec import blob, tiling
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
+from fsar_lab.codec.tiling import SizeRun, size_runs
 from fsar_lab.errors import CapacityError, CodingError
 from fsar_lab.exporting.estimates import estimated_bits
 from fsar_lab.models.compressor import Compressor
@@ -85,7 +86,7 @@ def test_groups_stand_alone(codec: Codec, made_images: Images) -> None:
     """An image's bytes depend on its group of 32 only."""
     images = made_images(64)
     first, both = (codec.encode(part) for part in (images[:32], images))
-    head = blob.directory_bytes(1, 1), blob.directory_bytes(1, 2)
+    head = [blob.directory_bytes([SizeRun(32 * n, *images.shape[1:3])], n) for n in (1, 2)]
     size = len(first) - head[0] - len(blob.END)
     assert first[head[0] : head[0] + size] == both[head[1] : head[1] + size]
 
@@ -93,8 +94,8 @@ def test_groups_stand_alone(codec: Codec, made_images: Images) -> None:
 def test_an_image_of_its_own_size_has_bytes_of_its_own(codec: Codec, made_images: Images) -> None:
     """Where no shape of tile is shared, other images change nothing in a stream."""
     images = [image for side in (4, 10, 30) for image in made_images(1, side=side)]
-    streams = b"".join(codec.encode([image])[blob.directory_bytes(1, 1) : -len(blob.END)] for image in images)
-    assert codec.encode(images)[blob.directory_bytes(3, 3) : -len(blob.END)] == streams
+    streams = b"".join(codec.encode([image])[blob.LONE_BYTES :] for image in images)
+    assert codec.encode(images)[blob.directory_bytes(size_runs(images), 3) : -len(blob.END)] == streams
 
 
 def test_separate_process(model_path: Path, codec: Codec, made_images: Images, tmp_path: Path) -> None:
@@ -157,9 +158,8 @@ def test_bits_add_up(codec: Codec, made_images: Images) -> None:
     images = made_images(96)
     parts = codec.encode_parts(images)
     assert parts.samples == images.size and parts.bpd == 8 * len(parts.data) / images.size
-    container = blob.directory_bytes(1, 3) + len(
-        blob.END
-    )  # and a state of 4 bytes an image, of which up to 2 carry information
+    container = blob.directory_bytes(size_runs(images), 3) + len(blob.END)
+    # And a state of 4 bytes an image, of which up to 2 carry information.
     assert container + 2 * 96 <= parts.overhead / 8 <= container + 4 * 96
 
 
