@@ -506,7 +506,7 @@ class TrainerConfig:
 
     accelerator: str = "cpu"  # cpu | gpu
     devices: int = 1
-    train_images: int = 60_000  # images seen in all, repeats counted; schedules rescale to it
+    train_images: int = 16_000  # images seen in all, repeats counted; schedules rescale to it
     batch_size: int = 16  # global: divided over devices
     validate_every: float = 0.1  # fraction of training between two validations
     checkpoint_minutes: float = 2.0

@@ -24,7 +24,7 @@ from fsar_lab.tables.pixels import CDF_TOTAL, FINE, LOGITS, LUT_UNITS, REACH, li
 
 FOLDER = Path(__file__).parent
 MODEL = "made.fsarm"
-ZOO = ("context", "fast", "balanced", "small")  # of each the blob of the cases "wave" and "poster"
+ZOO = ("context", "fast", "balanced", "small", "photos")  # of each the blob of the cases "wave" and "poster"
 GROUPS, SYMBOLS, DIM, WIDTH, SCALES, TABLES = 2, 16, 4, 8, 8, 12
 
 # Blobs by name: sizes (height, width) of images, and whether they are given as one array.

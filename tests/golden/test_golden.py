@@ -60,12 +60,17 @@ def test_codecs_of_the_zoo(name: str) -> None:
     assert codec.encode(images) == data
 
 
-@pytest.mark.parametrize("name", [*maker.ZOO, "made"])
+@pytest.mark.parametrize("name", ["context", "small", "made"])
 def test_blobs_without_stored_groups_and_waves(name: str) -> None:
     """As they were written before there were any."""
     path = FOLDER / maker.MODEL if name == "made" else zoo.codec_path(name)
     decoded = Codec.load(path, threads=1).decode((FOLDER / "earlier" / f"{name}.fsb").read_bytes())
     assert all(np.array_equal(a, b) for a, b in zip(decoded, maker.images("mixed"), strict=True))
+
+
+def test_a_lone_image_before_it_had_a_container_of_its_own(golden_model: CodecModel) -> None:
+    data = (FOLDER / "earlier" / "list_of_one.fsb").read_bytes()
+    assert Codec(golden_model, threads=1).decode(data)[0].tobytes() == maker.images("list_of_one")[0].tobytes()
 
 
 def test_the_cases_use_most_of_the_model(golden_model: CodecModel) -> None:
