@@ -10,12 +10,13 @@ from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
 
 STEPS = 25
+LITTLE = ("dataset=fake", "backbone=shallow_c32", "backbone.width=8", "coder=gaussian")
 
 
 def trained(*overrides: str) -> Compressor:
     """The model of these overrides, width 8 and Gaussian pixels, after STEPS steps, in evaluation mode."""
     torch.manual_seed(0)
-    model = build_compressor(compose(["dataset=fake", "backbone.width=8", "coder=gaussian", *overrides]))
+    model = build_compressor(compose([*LITTLE, *overrides]))
     x = smooth_images(16, 16, seed=1)
     model.initialise(x)
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)

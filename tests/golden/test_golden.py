@@ -70,7 +70,9 @@ def test_blobs_without_stored_groups_and_waves(name: str) -> None:
 
 def test_a_lone_image_before_it_had_a_container_of_its_own(golden_model: CodecModel) -> None:
     data = (FOLDER / "earlier" / "list_of_one.fsb").read_bytes()
-    assert Codec(golden_model, threads=1).decode(data)[0].tobytes() == maker.images("list_of_one")[0].tobytes()
+    assert (
+        Codec(golden_model, threads=1).decode(data)[0].tobytes() == maker.images("list_of_one")[0].tobytes()
+    )
 
 
 def test_the_cases_use_most_of_the_model(golden_model: CodecModel) -> None:

@@ -18,6 +18,7 @@ FAMILY = {
     "shallow_skip": (64, 16, 172_224, 235_142),
     "shallow_r8": (64, 16, 337_088, 400_006),
     "shallow_ps": (64, 16, 48_576, 193_670),
+    "shallow_c32_eighth": (32, 4, 45_920, 60_998),  # of its own: not of the method
     "nods": (64, 32, 86_912, 87_046),
     "standard": (256, 8, 2_440_448, 3_478_534),
 }

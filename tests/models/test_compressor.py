@@ -13,6 +13,8 @@ from fsar_lab.models.compressor import Compressor
 
 SMALL = [
     "dataset=fake",
+    "backbone=shallow_c32",
+    "coder=gaussian_linear_ar",
     "backbone.width=8",
     "quantizer.dim=4",
     "quantizer.groups=2",

@@ -18,8 +18,6 @@ import torch
 
 # 40 steps of 8 images of 16x16 on a model of 8 channels: a second on one core.
 TINY = (
-    "backbone=shallow_c32",
-    "coder=gaussian_linear_ar",
     "dataset=fake",
     "dataset.side=16",
     "dataset.train_images=64",
@@ -36,6 +34,8 @@ TINY = (
     "logger=none",
     "callbacks=none",
     "callbacks.coding.calibration_images=16",
+    "backbone=shallow_c32",
+    "coder=gaussian_linear_ar",
 )
 
 

@@ -19,6 +19,7 @@ from fsar_lab.callbacks.coding_speed import (
     plan,
     save_images,
 )
+from fsar_lab.codec import blob
 from fsar_lab.codec.codec import Codec
 from fsar_lab.config.schema import CodingSpeedConfig, GaussianConfig, ShallowConfig, STHQConfig, UniformConfig
 from fsar_lab.data.fake import smooth_images
@@ -54,6 +55,7 @@ def test_every_batch_size_and_part_is_measured(
 ) -> None:
     # A model that has learned nothing would store these images, and decode them without its networks.
     monkeypatch.setattr(Codec, "_encode_part", lambda self, *groups: self._encode_groups(*groups))
+    monkeypatch.setattr(blob, "stored", lambda *_: None)
     measured = measure_coding_speed(
         codec.model,
         images,

@@ -97,7 +97,29 @@ def column(run_dir: Path, name: str) -> list[float]:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
 
 
-def test_the_default_composition(tiny: list[str], tmp_path: Path) -> None:
+def test_the_default_composition(tmp_path: Path) -> None:
+    """Latents and the causal network of photographs as they are: only data and time are small."""
+    data = ["dataset=fake", "dataset.train_images=32", "dataset.validation_images=4", "dataset.test_images=8"]
+    short = [
+        "trainer.train_images=32",
+        "trainer.batch_size=8",
+        "trainer.threads=1",
+        "logger=none",
+        "callbacks=none",
+    ]
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    main(compose([*data, *short, "callbacks.coding.calibration_images=8"]), run_dir)
+    result = json.loads((run_dir / run_files.RESULT).read_text())
+    assert (result["status"], result["lossless"], result["images"]) == ("ok", True, 8)
+    assert 0 < result["bpd_latents"] * 3 * 32 * 32 < 16 * 9  # 16 codes of 256
+    assert result["bpd_pixels"] == pytest.approx(
+        result["bpd_estimated"] - result["bpd_latents_estimated"], rel=0.01
+    )
+    assert result["parameters"]["coder"] > 50_000
+
+
+def test_latents_and_a_linear_ar(tiny: list[str], tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     result = run(tiny, DEFAULT, run_dir)
     check(result, KEYS)
@@ -230,10 +252,11 @@ def test_bits_back(tiny: list[str], tmp_path: Path) -> None:
     assert result["bits_initial"] > 0 and result["siblings"] == []
     assert result["bpd_initial"] == pytest.approx(result["bits_initial"] / (64 * 768))
     assert result["bpd_initial"] < result["bpd_overhead"] < result["bpd_initial"] + 0.03
-    assert result["bpd_single_image"] > result["bpd"] + 20 * result["bpd_initial"]
+    assert result["bpd"] + 10 * result["bpd_initial"] < result["bpd_single_image"] <= 8 * (1 + 32 / 768)
     photographs = evaluate(tmp_path / "run", [*whole_photographs(tmp_path), "dataset.test_images=9"])
     assert (photographs["lossless"], photographs["images"]) == (True, 9)
-    assert photographs["bpd_single_image"] > photographs["bpd"]
+    # Hardly trained, it stores them all, each by itself without the padding of tiles.
+    assert 8 < photographs["bpd_single_image"] < photographs["bpd"]
 
 
 def test_codebooks_at_several_resolutions(tiny: list[str], tmp_path: Path) -> None:

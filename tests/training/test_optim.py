@@ -12,7 +12,9 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from fsar_lab.callbacks.averaging import Averaging
+from fsar_lab.config.compose import compose
 from fsar_lab.config.schema import AdamConfig, AdamWConfig, ConstantConfig, WarmupCosineConfig
+from fsar_lab.lit import Lit
 from fsar_lab.optim import adam, adamw, constant, ema_update, warmup_cosine
 
 STEPS, PEAK = 200, 0.5
@@ -28,6 +30,26 @@ def rates(schedule: object, config: object) -> list[float]:
         optimizer.step()
         scheduler.step()
     return [*seen, optimizer.param_groups[0]["lr"]]
+
+
+@pytest.mark.parametrize("others", [[], ["backbone=none", "quantizer=none", "prior=none"]])
+def test_a_coder_that_has_learned_already_learns_slower(others: list[str]) -> None:
+    """By its share of the learning rate, through the whole schedule; the other parts do not."""
+    lit = Lit(compose(["dataset=fake", *others]), STEPS)
+    configured = lit.configure_optimizers()
+    optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    *rest, coder = optimizer.param_groups
+    assert {id(weight) for weight in coder["params"]} == {
+        id(weight) for weight in lit.model.coder.parameters()
+    }
+    assert len(rest) == (0 if others else 1)
+    for _ in range(STEPS // 2):
+        assert all(coder["lr"] == pytest.approx(0.1 * group["lr"]) for group in rest)
+        optimizer.step()
+        scheduler.step()
+    assert 0 < coder["lr"] < 0.1 * lit.config.optimizer.lr
+    (together,) = Lit(compose(["coder.lr_share=1"]), STEPS).configure_optimizers()["optimizer"].param_groups
+    assert len(together["params"]) == len(list(Lit(compose([]), STEPS).model.parameters()))
 
 
 def test_constant() -> None:
