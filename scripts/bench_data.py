@@ -128,8 +128,8 @@ def _grown(before: int) -> str:
 
 def step_rate(side: int, batch: int, seconds: float) -> float:
     """Images a second of the training step."""
-    model = ["backbone=shallow_c32", "coder=gaussian_linear_ar"]
-    config = compose(["dataset=fake", f"dataset.side={side}", *model])
+    parts = ["backbone=shallow_c32", "coder=gaussian_linear_ar"]
+    config = compose(["dataset=fake", f"dataset.side={side}", *parts])
     torch.manual_seed(0)
     model = build_compressor(config)
     images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8)
