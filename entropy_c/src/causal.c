@@ -19,7 +19,7 @@ typedef struct handed_t {
 /* Numbers of 32 bits for each array, in the order of open_work. */
 typedef struct sizes_t {
     size_t lag, stride, ring, stream_ring;
-    size_t pixels, streams, conditions, stream, quads, own, out, mixed, handed_pixels, handed_streams,
+    size_t pixels, streams, conditions, stream, quads, own, out, handed_pixels, handed_streams,
         intervals, all;
 } sizes_t;
 
@@ -40,12 +40,11 @@ static sizes_t sizes_of(const ec_causal *m, const ec_geometry *g, uint32_t heigh
     n.quads = (size_t)ec_padded(widest) / 4 * EC_LANES;
     n.own = (size_t)ec_padded(COLOURS * s->hidden) * EC_LANES;
     n.out = (size_t)ec_padded(3 * s->mixtures) * EC_LANES;
-    n.mixed = (size_t)s->mixtures * 3 * EC_LANES;
     n.handed_pixels = g ? (g->skew + 1) * s->radius : 0;
     n.handed_streams = g && s->spatial ? (g->skew + 1) * quads : 0;
     n.intervals = steps * rows * EC_LANES;
     n.all = n.pixels + s->blocks * (n.streams + n.handed_streams) + n.conditions + n.stream + n.quads +
-            n.own + n.out + n.mixed + n.handed_pixels + n.intervals;
+            n.own + n.out + n.handed_pixels + n.intervals;
     return n;
 }
 
@@ -74,8 +73,7 @@ static ec_causal_work open_work(const ec_causal *m, const ec_geometry *g, uint32
     w.quads = (uint32_t *)(w.stream + n.stream);
     w.own = (int32_t *)(w.quads + n.quads);
     w.out = w.own + n.own;
-    w.mixed = (uint32_t *)(w.out + n.out);
-    w.intervals = w.mixed + n.mixed;
+    w.intervals = (uint32_t *)(w.out + n.out);
     set_all(w.pixels, n.pixels, EC_CAUSAL_BORDER);
     for (uint32_t b = 0; b < m->shape.blocks; b++) set_all(w.streams[b], n.streams, 0);
     if (g) {
@@ -320,53 +318,6 @@ int ec_decode_causal_wave(ec_decoder *d, const ec_causal *model, uint32_t height
 
 /* ---- A wave that remembers colours ---- */
 
-/* A step's row of one colour. */
-static uint32_t *row_of(uint32_t *rows, uint32_t colour, ec_recall_row row) {
-    return rows + ((colour - 1) * (size_t)EC_RECALL_BLUE + row) * EC_LANES;
-}
-
-/* An interval of 2^16 slots changes nothing: it is left out, as is that of a lane that codes nothing. */
-static uint32_t packed(ec_interval interval) {
-    return interval.count == 65536 ? 0 : interval.start | interval.count << 16;
-}
-
-/* Intervals of a step's samples; rows: [EC_RECALL_ROWS][EC_LANES], 0 where a lane codes nothing. */
-static void remember_step(const ec_causal *m, const ec_causal_work *w, const ec_recall *recall, size_t step,
-                          uint32_t mask, uint32_t *rows) {
-    const uint32_t *pixels = pixels_of(w, step);
-    memset(rows, 0, 4 * (size_t)EC_RECALL_ROWS * EC_LANES);
-    for (uint32_t c = 0; c < COLOURS; c++) {
-        ec_known known = {0};
-        uint32_t places[2][EC_LANES], bounds[2][EC_LANES], hits = 0;
-        m->kernels->causal_mix(m, w, step, c);
-        if (c > 0) ec_recall_look(recall, m, w, pixels, c, mask, &known);
-        for (uint32_t lane = 0; lane < EC_LANES; lane++) {
-            places[0][lane] = pixels[lane] >> 8 * c & 255;
-            places[1][lane] = places[0][lane] + 1;
-        }
-        m->kernels->causal_cumulative(m, w, 2, places[0], bounds[0]);
-        for (uint32_t lane = 0; lane < EC_LANES; lane++) {
-            if (!(mask >> lane & 1)) continue;
-            const ec_interval plain = {bounds[0][lane], bounds[1][lane] - bounds[0][lane]};
-            if (c == 0) {
-                rows[lane] = packed(plain);
-            } else if (!(known.lanes >> lane & 1)) {
-                row_of(rows, c, EC_RECALL_PLAIN)[lane] = packed(plain);
-            } else {
-                int is_known;
-                const uint32_t place = ec_known_place(&known, lane, places[0][lane], &is_known);
-                hits |= (uint32_t)is_known << lane;
-                row_of(rows, c, EC_RECALL_FLAG)[lane] = packed(ec_known_flag(&known, lane, is_known));
-                row_of(rows, c, EC_RECALL_VALUE)[lane] =
-                    packed(is_known ? ec_known_value(&known, lane, place)
-                                    : ec_known_other(&known, lane, place, plain));
-            }
-        }
-        if (c > 0) ec_known_learn(&known, hits);
-    }
-    ec_recall_add(recall, pixels, mask);
-}
-
 int ec_encode_causal_recall(ec_encoder *e, const ec_causal *model, const uint8_t *image, uint32_t height,
                             uint32_t width, uint32_t *scratch) {
     if (height == 0 || width == 0) return EC_OK;
@@ -381,7 +332,8 @@ int ec_encode_causal_recall(ec_encoder *e, const ec_causal *model, const uint8_t
     for (ec_run run = {0}; ec_next_run(&g, &run);)
         for (size_t step = run.first; step < run.first + run.steps; step++) {
             read_step(&g, &w, step, run.mask, image);
-            remember_step(model, &w, &recall, step, run.mask, w.intervals + step * each);
+            model->kernels->causal_recall_intervals(model, &w, &recall, step, run.mask,
+                                                    w.intervals + step * each);
             finish_step(model, &w, &handed, e->lanes, step, ~run.mask);
         }
     ec_flow flow;
@@ -393,51 +345,6 @@ int ec_encode_causal_recall(ec_encoder *e, const ec_causal *model, const uint8_t
         if (mask != 0) model->kernels->causal_push(model, intervals, 1, mask, flow.x, &flow.out);
     }
     ec_flow_end(&flow, e);
-    return EC_OK;
-}
-
-static void pop(ec_flow *flow, uint32_t lane, ec_interval interval) {
-    flow->x[lane] = ec_refill(ec_pop(flow->x[lane], interval, 16), &flow->reader);
-}
-
-/* One colour, not red, of the lanes in `mask`, whose distributions are in w->mixed. */
-static int recall_colour(const ec_causal *m, const ec_causal_work *w, const ec_recall *recall,
-                         const uint32_t *pixels, uint32_t colour, uint32_t mask, ec_flow *flow,
-                         uint32_t *samples) {
-    ec_known known;
-    ec_recall_look(recall, m, w, pixels, colour, mask, &known);
-    uint32_t hits = 0, slots[EC_LANES], others[EC_LANES];
-    ec_interval plain[EC_LANES];
-    if (!ec_reader_has(&flow->reader)) return EC_ERR_TRUNCATED;
-    for (uint32_t lane = 0; lane < EC_LANES; lane++) {
-        if (!(known.lanes >> lane & 1)) continue;
-        const ec_interval hit = ec_known_flag(&known, lane, 1);
-        const int is_known = (flow->x[lane] & 65535) < hit.count;
-        hits |= (uint32_t)is_known << lane;
-        pop(flow, lane, is_known ? hit : ec_known_flag(&known, lane, 0));
-    }
-    if (mask & ~known.lanes) {
-        const int status = m->kernels->causal_pop_one(m, w, flow, mask & ~known.lanes, samples);
-        if (status != EC_OK) return status;
-    }
-    for (uint32_t lane = 0; lane < EC_LANES; lane++) slots[lane] = flow->x[lane] & 65535;
-    const uint32_t unknown = known.lanes & ~hits;
-    if (unknown) ec_known_others_at(&known, m, w, unknown, slots, others, plain);
-    if (!ec_reader_has(&flow->reader)) return EC_ERR_TRUNCATED;
-    for (uint32_t lane = 0; lane < EC_LANES; lane++) {
-        if (!(known.lanes >> lane & 1)) continue;
-        if (hits >> lane & 1) {
-            const uint32_t place = ec_known_place_at(&known, lane, slots[lane]);
-            samples[lane] = known.values[place][lane];
-            pop(flow, lane, ec_known_value(&known, lane, place));
-        } else {
-            int is_known;
-            samples[lane] = others[lane];
-            const uint32_t place = ec_known_place(&known, lane, others[lane], &is_known);
-            pop(flow, lane, ec_known_other(&known, lane, place, plain[lane]));
-        }
-    }
-    ec_known_learn(&known, hits);
     return EC_OK;
 }
 
@@ -453,18 +360,9 @@ int ec_decode_causal_recall(ec_decoder *d, const ec_causal *model, uint32_t heig
     ec_flow_open(&flow, d);
     for (ec_run run = {0}; ec_next_run(&g, &run);)
         for (size_t step = run.first; step < run.first + run.steps; step++) {
-            uint32_t *pixels = pixels_of(&w, step), samples[EC_LANES] = {0};
-            for (uint32_t lane = 0; lane < EC_LANES; lane++) pixels[lane] = EC_CAUSAL_INSIDE;
-            for (uint32_t c = 0; c < COLOURS; c++) {
-                model->kernels->causal_mix(model, &w, step, c);
-                const int status =
-                    c == 0 ? model->kernels->causal_pop_one(model, &w, &flow, run.mask, samples)
-                           : recall_colour(model, &w, &recall, pixels, c, run.mask, &flow, samples);
-                if (status != EC_OK) return status;
-                for (uint32_t lane = 0; lane < EC_LANES; lane++) pixels[lane] |= samples[lane] << 8 * c;
-            }
+            const int status = model->kernels->causal_recall_pop(model, &w, &recall, step, run.mask, &flow);
+            if (status != EC_OK) return status;
             write_step(&g, &w, step, run.mask, image);
-            ec_recall_add(&recall, pixels, run.mask);
             finish_step(model, &w, &handed, d->lanes, step, ~run.mask);
         }
     return ec_reader_done(&flow.reader, flow.x, d);

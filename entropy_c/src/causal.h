@@ -69,7 +69,6 @@ typedef struct ec_causal_work {
     uint32_t *quads;                     /* [widest / 4][EC_LANES] */
     int32_t *own;                        /* [3 * hidden][EC_LANES] */
     int32_t *out;                        /* [outputs of a head][EC_LANES] */
-    uint32_t *mixed;                     /* [mixtures][mean, inverse, weight][EC_LANES] of one colour */
     uint32_t *intervals;                 /* encoding: [samples][EC_LANES], start | count << 16 */
 } ec_causal_work;
 

@@ -77,6 +77,7 @@ typedef struct ec_flow {
 struct ec_kernels;
 struct ec_causal_work;
 struct ec_history;
+struct ec_recall;
 /* How many of the next groups to code side by side: as many full ones as the kernels want, or one. */
 size_t ec_flows_from(const struct ec_kernels *kernels, const ec_decoder *decoders, size_t groups);
 size_t ec_flows_to(const struct ec_kernels *kernels, const ec_encoder *encoders, size_t groups);
@@ -148,13 +149,13 @@ typedef struct ec_kernels {
                         uint32_t *x, uint8_t **out);
     int (*causal_pop)(const ec_causal *model, const struct ec_causal_work *work, size_t first, size_t count,
                       ec_flow *flow, uint32_t mask);
-    /* The same in parts: one colour's distributions, what they have below places, decoding a sample. */
-    void (*causal_mix)(const ec_causal *model, const struct ec_causal_work *work, size_t step,
-                       uint32_t colour);
-    void (*causal_cumulative)(const ec_causal *model, const struct ec_causal_work *work, uint32_t number,
-                              const uint32_t *places, uint32_t *out);
-    int (*causal_pop_one)(const ec_causal *model, const struct ec_causal_work *work, ec_flow *flow,
-                          uint32_t mask, uint32_t *samples);
+    /* The same of one step that remembers colours (recall.h), which learns from it; intervals as rows
+     * [EC_RECALL_ROWS][EC_LANES], 0 where a lane codes nothing. */
+    void (*causal_recall_intervals)(const ec_causal *model, const struct ec_causal_work *work,
+                                    const struct ec_recall *recall, size_t step, uint32_t mask,
+                                    uint32_t *rows);
+    int (*causal_recall_pop)(const ec_causal *model, const struct ec_causal_work *work,
+                             const struct ec_recall *recall, size_t step, uint32_t mask, ec_flow *flow);
 
     /* Contexts (context.h), at the pixel or the sample `at` bytes into the history: symbols, states and
      * errors of all colours; predictions and tables of one colour's next sample; that sample and its error.

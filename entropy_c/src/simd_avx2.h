@@ -36,6 +36,8 @@ static inline vec vec_xor(vec a, vec b) { return _mm256_xor_si256(a, b); }
 static inline vec vec_shr(vec a, uint32_t n) { return _mm256_srlv_epi32(a, vec_set(n)); }
 static inline vec vec_sar(vec a, uint32_t n) { return _mm256_srav_epi32(a, vec_set(n)); }
 static inline vec vec_shl(vec a, uint32_t n) { return _mm256_sllv_epi32(a, vec_set(n)); }
+static inline vec vec_shr_each(vec a, vec n) { return _mm256_srlv_epi32(a, n); }
+static inline vec vec_shl_each(vec a, vec n) { return _mm256_sllv_epi32(a, n); }
 static inline vec vec_min(vec a, vec b) { return _mm256_min_epi32(a, b); }
 static inline vec vec_max(vec a, vec b) { return _mm256_max_epi32(a, b); }
 

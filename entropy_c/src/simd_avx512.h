@@ -42,6 +42,8 @@ static inline vec vec_xor(vec a, vec b) { return _mm512_xor_si512(a, b); }
 static inline vec vec_shr(vec a, uint32_t n) { return _mm512_srlv_epi32(a, vec_set(n)); }
 static inline vec vec_sar(vec a, uint32_t n) { return _mm512_srav_epi32(a, vec_set(n)); }
 static inline vec vec_shl(vec a, uint32_t n) { return _mm512_sllv_epi32(a, vec_set(n)); }
+static inline vec vec_shr_each(vec a, vec n) { return _mm512_srlv_epi32(a, n); }
+static inline vec vec_shl_each(vec a, vec n) { return _mm512_sllv_epi32(a, n); }
 static inline vec vec_min(vec a, vec b) { return _mm512_min_epi32(a, b); }
 static inline vec vec_max(vec a, vec b) { return _mm512_max_epi32(a, b); }
 

@@ -53,6 +53,10 @@ static inline vec vec_sar(vec a, uint32_t n) {
     return (vec){UNSIGNED(vshlq_s32(SIGNED(a.a), SHIFT(0u - n))),
                  UNSIGNED(vshlq_s32(SIGNED(a.b), SHIFT(0u - n)))};
 }
+static inline vec vec_shl_each(vec a, vec n) {
+    return (vec){vshlq_u32(a.a, SIGNED(n.a)), vshlq_u32(a.b, SIGNED(n.b))};
+}
+static inline vec vec_shr_each(vec a, vec n) { return vec_shl_each(a, vec_sub(vec_set(0), n)); }
 static inline uint32x4_t smaller(int32x4_t a, int32x4_t b) { return UNSIGNED(vminq_s32(a, b)); }
 static inline uint32x4_t larger(int32x4_t a, int32x4_t b) { return UNSIGNED(vmaxq_s32(a, b)); }
 static inline vec vec_min(vec a, vec b) { return SIGNED_PAIRS(smaller); }

@@ -41,6 +41,8 @@ static inline vec vec_or(vec a, vec b) { EACH(a.lane[i] | b.lane[i]); }
 static inline vec vec_xor(vec a, vec b) { EACH(a.lane[i] ^ b.lane[i]); }
 static inline vec vec_shr(vec a, uint32_t n) { EACH(a.lane[i] >> n); }
 static inline vec vec_shl(vec a, uint32_t n) { EACH(a.lane[i] << n); }
+static inline vec vec_shr_each(vec a, vec n) { EACH(n.lane[i] < 32 ? a.lane[i] >> n.lane[i] : 0); }
+static inline vec vec_shl_each(vec a, vec n) { EACH(n.lane[i] < 32 ? a.lane[i] << n.lane[i] : 0); }
 /* Right shift of a negative number without relying on the compiler's choice. */
 static inline vec vec_sar(vec a, uint32_t n) {
     EACH(a.lane[i] >> n | (0u - (a.lane[i] >> 31)) << (31 - n) << 1);

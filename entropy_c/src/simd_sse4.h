@@ -45,6 +45,20 @@ static inline vec vec_xor(vec a, vec b) { return PAIRS(_mm_xor_si128); }
 static inline vec vec_shr(vec a, uint32_t n) { return BOTH(_mm_srl_epi32, _mm_cvtsi32_si128((int)n)); }
 static inline vec vec_sar(vec a, uint32_t n) { return BOTH(_mm_sra_epi32, _mm_cvtsi32_si128((int)n)); }
 static inline vec vec_shl(vec a, uint32_t n) { return BOTH(_mm_sll_epi32, _mm_cvtsi32_si128((int)n)); }
+static inline vec vec_shr_each(vec a, vec n) {
+    uint32_t of[8], by[8];
+    vec_store(of, a);
+    vec_store(by, n);
+    for (int i = 0; i < 8; i++) of[i] = by[i] < 32 ? of[i] >> by[i] : 0;
+    return vec_load(of);
+}
+static inline vec vec_shl_each(vec a, vec n) {
+    uint32_t of[8], by[8];
+    vec_store(of, a);
+    vec_store(by, n);
+    for (int i = 0; i < 8; i++) of[i] = by[i] < 32 ? of[i] << by[i] : 0;
+    return vec_load(of);
+}
 static inline vec vec_min(vec a, vec b) { return PAIRS(_mm_min_epi32); }
 static inline vec vec_max(vec a, vec b) { return PAIRS(_mm_max_epi32); }
 
