@@ -25,7 +25,7 @@ ROWS = {
     "ablation_backbone_standard": 12,
     "dsar": 8,
     "seeds": 3,
-    "frontier": 4,
+    "frontier": 9,
 }
 
 
