@@ -19,8 +19,8 @@ typedef struct handed_t {
 /* Numbers of 32 bits for each array, in the order of open_work. */
 typedef struct sizes_t {
     size_t lag, stride, ring, stream_ring;
-    size_t pixels, streams, conditions, stream, quads, own, out, handed_pixels, handed_streams,
-        intervals, all;
+    size_t pixels, streams, conditions, stream, quads, own, out, handed_pixels, handed_streams, intervals,
+        all;
 } sizes_t;
 
 /* g: of a wave, or NULL; rows: of intervals that a step pushes. */

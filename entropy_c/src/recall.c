@@ -33,7 +33,8 @@ void ec_recall_learn(const ec_recall *recall, uint32_t colour, const uint32_t *c
 void ec_recall_add(const ec_recall *recall, const uint32_t *pixels, uint32_t mask) {
     for (uint32_t lane = 0; lane < EC_LANES; lane++) {
         if (!(mask >> lane & 1)) continue;
-        const size_t red = pixels[lane] & 255, green = pixels[lane] >> 8 & 255, blue = pixels[lane] >> 16 & 255;
+        const size_t red = pixels[lane] & 255, green = pixels[lane] >> 8 & 255,
+                     blue = pixels[lane] >> 16 & 255;
         recall->known[0][red * SETS + green / 32] |= 1u << green % 32;
         recall->known[1][(red << 8 | green) * SETS + blue / 32] |= 1u << blue % 32;
     }
