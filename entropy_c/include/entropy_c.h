@@ -418,11 +418,13 @@ int ec_decode_bypass(ec_decoder *decoder, uint32_t bits, size_t positions, uint1
 
 /* ---- Convolutions: latents whose distributions are sums of rows that decoded neighbours choose ---- */
 
-/* All arrays are the caller's. offsets: int32 [taps][2], (row, column) of each neighbour relative to the
- * symbol. rows: int16 [taps][groups][symbols][groups * symbols], what the symbol of one group at one tap adds
- * to the logits of all groups; nothing outside the image. bias: int32 [groups][symbols], within +-2^24.
- * Logits are in units of 2^-8 bit; counts of sum 2^bits follow from them as in docs/FORMAT-bundle.md, section
- * 5. 1 <= symbols <= 65535, at most 2^bits; 8 <= bits <= 16; groups >= 1; taps * groups <= 4096. */
+/* All arrays are the caller's. A lane's indices: uint16 [planes][groups][height][width]; planes are coded one
+ * after the other, all with the same rows. offsets: int32 [taps][3], (plane, row, column) of each neighbour
+ * relative to the symbol. rows: int16 [taps][groups][symbols][groups * symbols], what the symbol of one group
+ * at one tap adds to the logits of all groups; nothing outside the planes. bias: int32 [groups][symbols],
+ * within +-2^24. Logits are in units of 2^-8 bit; counts of sum 2^bits follow from them as in
+ * docs/FORMAT-bundle.md, section 5. 1 <= symbols <= 65535, at most 2^bits; 8 <= bits <= 16; groups >= 1;
+ * taps * groups <= 4096; 1 <= planes <= 4096. */
 typedef struct ec_convolution {
     const int32_t *offsets;
     const int16_t *rows;
@@ -431,8 +433,10 @@ typedef struct ec_convolution {
     uint32_t groups;
     uint32_t symbols;
     uint32_t bits;
-    int checkerboard; /* 0: every position is coded, in raster order, and offsets precede (0, 0). Else only
-                       * those of even row + column, all others stay as they are, and offsets have odd sums */
+    uint32_t planes;
+    int checkerboard; /* 0: every position is coded, in raster order, and offsets precede (0, 0, 0). Else only
+                       * those of even row + column, all others stay as they are, and row + column of every
+                       * offset is odd */
 } ec_convolution;
 
 /* Bytes of scratch that coding with at most `lanes` lanes in a group needs. */

@@ -9,24 +9,27 @@ typedef struct model_t {
     int16_t *rows;
 } model_t;
 
-static model_t random_model(uint32_t groups, uint32_t symbols, uint32_t bits, int checkerboard) {
+static model_t random_model(uint32_t groups, uint32_t symbols, uint32_t bits, uint32_t planes,
+                            int checkerboard) {
     const uint32_t taps = below(6), outputs = groups * symbols;
     const size_t count = (size_t)taps * groups * symbols * outputs;
     const int32_t reach = below(4) ? 300 : 32767; /* units of 1/256 bit: one bit, or beyond all sense */
     model_t m;
-    m.offsets = take(2 * taps * sizeof *m.offsets);
+    m.offsets = take(3 * taps * sizeof *m.offsets);
     m.bias = take(outputs * sizeof *m.bias);
     m.rows = take(count * sizeof *m.rows);
     for (uint32_t t = 0; t < taps; t++) {
-        int32_t *o = m.offsets + 2 * t;
-        o[0] = between(-3, checkerboard ? 3 : 0);
-        o[1] = o[0] == 0 && !checkerboard ? between(-3, -1) : between(-3, 3);
-        if (checkerboard && (o[0] + o[1]) % 2 == 0) o[1]++;
+        int32_t *o = m.offsets + 3 * t;
+        const int any = checkerboard; /* order of decoding does not matter: neighbours are given */
+        o[0] = between(-2, any ? 2 : 0);
+        o[1] = o[0] == 0 && !any ? between(-3, 0) : between(-3, 3);
+        o[2] = o[0] == 0 && o[1] == 0 && !any ? between(-3, -1) : between(-3, 3);
+        if (checkerboard && (o[1] + o[2]) % 2 == 0) o[2]++;
     }
     for (uint32_t i = 0; i < outputs; i++) m.bias[i] = between(-reach, reach);
     if (below(4) == 0) m.bias[0] = 1 << 24;
     for (size_t i = 0; i < count; i++) m.rows[i] = (int16_t)between(-reach - 1, reach);
-    m.c = (ec_convolution){m.offsets, m.rows, m.bias, taps, groups, symbols, bits, checkerboard};
+    m.c = (ec_convolution){m.offsets, m.rows, m.bias, taps, groups, symbols, bits, planes, checkerboard};
     return m;
 }
 
@@ -63,22 +66,23 @@ static void plain_softmax(const int64_t *logits, uint32_t symbols, uint32_t bits
     drop(w);
 }
 
-static size_t at(const ec_convolution *c, uint32_t h, uint32_t w, uint32_t lane, uint32_t g, int64_t y,
-                 int64_t x) {
-    return (((size_t)lane * c->groups + g) * h + (size_t)y) * w + (size_t)x;
+static size_t at(const ec_convolution *c, uint32_t h, uint32_t w, uint32_t lane, uint32_t g, int64_t z,
+                 int64_t y, int64_t x) {
+    return ((((size_t)lane * c->planes + (size_t)z) * c->groups + g) * h + (size_t)y) * w + (size_t)x;
 }
 
 static void plain_row(const ec_convolution *c, const uint16_t *indices, uint32_t h, uint32_t w, uint32_t lane,
-                      uint32_t g, int64_t y, int64_t x, uint16_t *starts) {
+                      uint32_t g, int64_t z, int64_t y, int64_t x, uint16_t *starts) {
     int64_t *logits = take(c->symbols * sizeof *logits);
     for (uint32_t k = 0; k < c->symbols; k++) {
         logits[k] = c->bias[g * c->symbols + k];
         for (uint32_t t = 0; t < c->taps; t++) {
-            const int64_t ny = y + c->offsets[2 * t], nx = x + c->offsets[2 * t + 1];
-            if (ny < 0 || ny >= h || nx < 0 || nx >= w) continue;
+            const int32_t *o = c->offsets + 3 * t;
+            const int64_t nz = z + o[0], ny = y + o[1], nx = x + o[2];
+            if (nz < 0 || nz >= c->planes || ny < 0 || ny >= h || nx < 0 || nx >= w) continue;
             for (uint32_t n = 0; n < c->groups; n++) {
                 const size_t row =
-                    ((size_t)t * c->groups + n) * c->symbols + indices[at(c, h, w, lane, n, ny, nx)];
+                    ((size_t)t * c->groups + n) * c->symbols + indices[at(c, h, w, lane, n, nz, ny, nx)];
                 logits[k] += c->rows[(row * c->groups + g) * c->symbols + k];
             }
         }
@@ -91,13 +95,13 @@ static void plain_row(const ec_convolution *c, const uint16_t *indices, uint32_t
 static void plain_encode(ec_encoder *e, const ec_convolution *c, const uint16_t *indices, uint32_t h,
                          uint32_t w) {
     uint16_t *starts = take(2 * (size_t)e->lanes * c->symbols), *values = take(2 * (size_t)e->lanes);
-    for (size_t i = (size_t)h * w; i-- > 0;) {
-        const int64_t y = (int64_t)(i / w), x = (int64_t)(i % w);
+    for (size_t i = (size_t)c->planes * h * w; i-- > 0;) {
+        const int64_t z = (int64_t)(i / w / h), y = (int64_t)(i / w % h), x = (int64_t)(i % w);
         if (c->checkerboard && (y + x) % 2) continue;
         for (uint32_t g = c->groups; g-- > 0;) {
             for (uint32_t lane = 0; lane < e->lanes; lane++) {
-                plain_row(c, indices, h, w, lane, g, y, x, starts + (size_t)lane * c->symbols);
-                values[lane] = indices[at(c, h, w, lane, g, y, x)];
+                plain_row(c, indices, h, w, lane, g, z, y, x, starts + (size_t)lane * c->symbols);
+                values[lane] = indices[at(c, h, w, lane, g, z, y, x)];
             }
             assert(ec_encode_rows(e, starts, c->symbols, c->bits, values) == EC_OK);
         }
@@ -106,10 +110,11 @@ static void plain_encode(ec_encoder *e, const ec_convolution *c, const uint16_t 
     drop(values);
 }
 
-static void round_trip(uint32_t groups, uint32_t symbols, uint32_t bits, int checkerboard) {
-    model_t m = random_model(groups, symbols, bits, checkerboard);
+static void round_trip(uint32_t groups, uint32_t symbols, uint32_t bits, uint32_t planes, int checkerboard) {
+    model_t m = random_model(groups, symbols, bits, planes, checkerboard);
     const uint32_t lanes = 1 + below(EC_LANES), h = below(6), w = below(6);
-    const size_t count = (size_t)lanes * groups * h * w, bound = ec_encode_bound(lanes, groups * h * w);
+    const size_t count = (size_t)lanes * planes * groups * h * w;
+    const size_t bound = ec_encode_bound(lanes, planes * groups * h * w);
     uint16_t *in = take(2 * count), *out = take(2 * count);
     uint8_t *buffer = take(bound), *plain = take(bound);
     uint64_t *scratch = take(ec_convolution_scratch(&m.c, lanes));
@@ -179,8 +184,8 @@ static void refusals(void) {
     const uint16_t good[8] = {0}, bad[8] = {0, 0, 3};
     const int16_t rows[2 * 3 * 6] = {0};
     const int32_t bias[6] = {0};
-    const int32_t left[2] = {0, -1};
-    const ec_convolution c = {left, rows, bias, 1, 2, 3, 8, 1};
+    const int32_t left[3] = {0, 0, -1};
+    const ec_convolution c = {left, rows, bias, 1, 2, 3, 8, 1, 1};
     ec_convolution w = c;
     refused(EC_ERR_SYMBOL, c, bad);
     for (uint32_t bits = 7; bits <= 17; bits += 10) w.bits = bits, refused(EC_ERR_ARGUMENT, w, good);
@@ -190,10 +195,14 @@ static void refusals(void) {
     w = c, w.groups = 0, refused(EC_ERR_ARGUMENT, w, good);
     w = c, w.groups = 4097, refused(EC_ERR_ARGUMENT, w, good);
     w = c, w.taps = 2049, refused(EC_ERR_ARGUMENT, w, good);
-    const int32_t causal[][2] = {{0, 0}, {0, 1}, {1, -1}, {INT32_MAX, INT32_MIN}};
+    w = c, w.planes = 0, refused(EC_ERR_ARGUMENT, w, good);
+    w = c, w.planes = 4097, refused(EC_ERR_ARGUMENT, w, good);
+    const int32_t causal[][3] = {{0, 0, 0},   {0, 0, 1},
+                                 {0, 1, -1},  {0, INT32_MAX, INT32_MIN},
+                                 {1, -1, -1}, {INT32_MAX, INT32_MIN, INT32_MIN}};
     w = c, w.checkerboard = 0;
-    for (int i = 0; i < 4; i++) w.offsets = causal[i], refused(EC_ERR_CAUSALITY, w, good);
-    const int32_t even[][2] = {{0, 0}, {-1, 1}, {2, 0}, {INT32_MAX, -1}, {INT32_MIN, 0}};
+    for (int i = 0; i < 6; i++) w.offsets = causal[i], refused(EC_ERR_CAUSALITY, w, good);
+    const int32_t even[][3] = {{0, 0, 0}, {0, -1, 1}, {-1, 2, 0}, {0, INT32_MAX, -1}, {0, INT32_MIN, 0}};
     w = c;
     for (int i = 0; i < 5; i++) w.offsets = even[i], refused(EC_ERR_CAUSALITY, w, good);
     for (int32_t sign = -1; sign <= 1; sign += 2) {
@@ -212,11 +221,12 @@ int main(void) {
     assert(fraction(0) == 1073741824 && fraction(1) == 1070838486 && fraction(255) == 538326516);
     for (int i = 0; i < 60; i++) {
         const uint32_t bits = 8 + below(9), groups = 1 + below(3);
-        round_trip(groups, 1 + below(below(2) ? 5 : 60), bits, (int)below(2));
+        round_trip(groups, 1 + below(below(2) ? 5 : 60), bits, 1 + below(below(2) ? 1 : 4), (int)below(2));
     }
-    round_trip(1, 256, 8, 0); /* no count is left to give */
-    round_trip(2, 255, 8, 1);
-    round_trip(1, 300, 16, 0);
+    round_trip(1, 256, 8, 1, 0); /* no count is left to give */
+    round_trip(2, 255, 8, 1, 1);
+    round_trip(1, 300, 16, 1, 0);
+    round_trip(1, 256, 14, 3, 0);
     refusals();
     puts("convolution ok");
     return 0;

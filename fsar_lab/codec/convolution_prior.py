@@ -1,7 +1,8 @@
 """A prior that is one convolution over codebook vectors, in integers: docs/FORMAT-bundle.md, "Convolutions".
 
 The convolution is linear in the vectors of discrete symbols, so each tap adds a row of a table: one row for
-each neighbour (tap and group) and its symbol, of logits of all groups at the coded position.
+each neighbour (tap and group) and its symbol, of logits of all groups at the coded position. A convolution
+over planes, too, has one group in each plane, and all of them share everything.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from fsar_lab.codec.fixed_point import MAX_LOGIT, softmax_counts
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.parts import Json, Pack
 from fsar_lab.codec.prior import MAX_GROUPS, MAX_SYMBOLS
-from fsar_lab.tables.masks import CHECKERBOARD, MASKS, Tap, mask_taps
+from fsar_lab.tables.masks import CHECKERBOARD, MASKS, RASTER_3D, Tap, mask_taps
 
 MAX_KERNEL = 15
 MAX_DIM = 256
@@ -30,10 +31,18 @@ MAX_ROW_VALUES = 1 << 26  # of the table: 128 MB
 ROW_LIMIT = 32767  # magnitude of a table's value, 128 bits
 
 
+def fits(taps: int, groups: int, size: int, dim: int) -> bool:
+    """Whether a codec can hold a convolution: its weights, its table, and logits below their bound."""
+    values = max(taps * groups * dim * groups * size, groups * size * dim)
+    rows, logits = taps * (groups * size) ** 2, taps * groups * ROW_LIMIT
+    return values <= MAX_VALUES and rows <= MAX_ROW_VALUES and logits <= MAX_LOGIT
+
+
 @dataclass(frozen=True)
 class ConvolutionPrior:
     """Integer weights and codebook vectors of a masked convolution; logits are in units of 2^-8 bit.
 
+    G groups lie in each of P planes, G = 1 or P = 1. For every plane
     row[t, g, k] = (vectors[g, k] @ weight[t, g] + 2^(shift - 1)) >> shift, and at a position
     logits = bias + sum over taps t and groups g of row[t, g, symbol of g at tap t], no row outside.
 
@@ -41,8 +50,8 @@ class ConvolutionPrior:
         weight: int16 [T, G, D, G*K], taps as `mask_taps` lists them. vectors: int16 [G, K, D].
         shift: 1..40.
         bias: int32 [G, K]. static: int32 [G, K], the logits of anchors; None unless a checkerboard.
-        mask: "raster" or "checkerboard". kernel: odd side of the window.
-        bits: logarithm of the sum of a distribution's counts.
+        mask: one of MASKS. kernel: odd side of the window.
+        bits: logarithm of the sum of a distribution's counts. planes: P, 1 unless the mask is "raster3d".
     """
 
     kind: ClassVar[str] = "convolution"
@@ -54,11 +63,12 @@ class ConvolutionPrior:
     mask: str
     kernel: int
     bits: int
+    planes: int = 1
 
     @property
     def groups(self) -> int:
-        """G."""
-        return len(self.vectors)
+        """P*G, indices at a place."""
+        return self.planes * len(self.vectors)
 
     @property
     def codebook_size(self) -> int:
@@ -68,7 +78,7 @@ class ConvolutionPrior:
     @property
     def tables(self) -> int:
         """Rows of logits, one for each symbol of each neighbour."""
-        return len(self.taps) * self.groups * self.codebook_size
+        return len(self.taps) * len(self.vectors) * self.codebook_size
 
     @property
     def uniform(self) -> bool:
@@ -77,7 +87,7 @@ class ConvolutionPrior:
 
     @property
     def taps(self) -> tuple[Tap, ...]:
-        """The T neighbours, as (row, column) offsets."""
+        """The T neighbours, as (plane, row, column) offsets."""
         return mask_taps(self.mask, self.kernel)
 
     @cached_property
@@ -118,14 +128,16 @@ class ConvolutionPrior:
         taps, (groups, size, dim) = len(self.taps), self.vectors.shape
         if not 8 <= self.bits <= 16 or not 2 <= size <= min(1 << self.bits, MAX_SYMBOLS):
             raise NetworkError(f"prior: {size} symbols do not fit tables of {self.bits} bits")
-        if not 1 <= groups <= MAX_GROUPS or not 1 <= dim <= MAX_DIM or not 1 <= self.shift <= MAX_SHIFT:
+        if not 1 <= self.groups <= MAX_GROUPS or not 1 <= dim <= MAX_DIM or not 1 <= self.shift <= MAX_SHIFT:
             raise NetworkError("prior: too many groups, too long vectors or a shift out of range")
         if self.weight.shape != (taps, groups, dim, groups * size):
             raise NetworkError("prior: weights, vectors and window do not fit")
-        if taps * (groups * size) ** 2 > MAX_ROW_VALUES:
-            raise NetworkError("prior: the table of the convolution would be too large")
+        if not fits(taps, groups, size, dim):
+            raise NetworkError("prior: the weights or the table of the convolution would be too large")
         if any(logits.shape != (groups, size) for logits in both):
             raise NetworkError("prior: logits are not given for every symbol of every group")
+        if (groups if self.mask == RASTER_3D else self.planes) != 1:
+            raise NetworkError("prior: planes that share weights belong to a convolution over planes")
         if (self.static is not None) != (self.mask == CHECKERBOARD):
             raise NetworkError("prior: logits of anchors belong to a checkerboard")
         room = MAX_LOGIT - taps * groups * ROW_LIMIT
@@ -157,6 +169,7 @@ class ConvolutionPrior:
         size = integer(description, "codebook_size", 2, min(1 << bits, MAX_SYMBOLS))
         dim = integer(description, "dim", 1, MAX_DIM)
         mask, kernel = member(description, "mask", str), integer(description, "kernel", 3, MAX_KERNEL)
+        planes, groups = (groups, 1) if mask == RASTER_3D else (1, groups)
         shape = len(mask_taps(mask, kernel)), groups, dim, groups * size
         if math.prod(shape) > MAX_VALUES or groups * size * dim > MAX_VALUES:
             raise damaged("the prior's convolution has too many weights")
@@ -169,6 +182,7 @@ class ConvolutionPrior:
             mask=mask,
             kernel=kernel,
             bits=bits,
+            planes=planes,
         )
 
     def make_coder(self) -> ConvolutionCoder:
@@ -183,7 +197,7 @@ class ConvolutionCoder:
         self.groups = prior.groups
         self.static = None if prior.static is None else entropy.Tables(prior.anchor_counts, prior.bits)
         self.model = entropy.ConvolutionModel(
-            prior.taps, prior.rows, prior.bias, prior.bits, prior.mask == CHECKERBOARD
+            prior.taps, prior.rows, prior.bias, prior.bits, prior.mask == CHECKERBOARD, prior.planes
         )
 
     @property

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fsar_lab.config.schema import ALLOWED_TARGETS, CodingConfig, TrainConfig
+from fsar_lab.config.schema import ALLOWED_TARGETS, CodingConfig, ConvolutionPixelsConfig, TrainConfig
 from fsar_lab.errors import ConfigError
 
 # Parts of the configuration that do not decide what is learned.
@@ -91,6 +91,8 @@ def decisive(plain: dict[str, Any]) -> dict[str, Any]:
         kept["trainer"].pop(key, None)
     if kept.get("start", {}).get("run") is None:  # as before there was such a key
         kept.pop("start", None)
+    if kept.get("coder", {}).get("mask") == ConvolutionPixelsConfig.mask:  # as before there was such a key
+        kept["coder"].pop("mask")
     if calibration not in (None, CodingConfig.calibration_images):  # the default: as before it was kept
         kept["calibration_images"] = calibration
     root = kept["dataset"].get("root")

@@ -327,6 +327,9 @@ class ConvolutionPixelsConfig:
     """A masked convolution on the pixels' learned vectors, METHOD 8.H."""
 
     _target_: str = "fsar_lab.models.coders.pixel_priors.ConvolutionPixels"
+    # raster: pixels that precede; checkerboard: two passes, the second sees the first; raster3d: colours are
+    # planes in depth, coded one after the other with the same weights, and see those before
+    mask: str = "raster"
     kernel: int = 3  # odd side of the window
     dim: int = 16  # length of a grey level's learned vector
 

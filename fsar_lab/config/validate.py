@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator
 
 from fsar_lab import baselines
+from fsar_lab.codec.convolution_prior import fits
 from fsar_lab.config import schema
 from fsar_lab.config.build import check_target
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.config.values import check_values
 from fsar_lab.data import places
 from fsar_lab.errors import ConfigError, DataError
+from fsar_lab.tables.masks import RASTER_3D, mask_taps
 
 # Coders that need no networks and take none.
 PIXELS_ALONE = (
@@ -197,6 +199,11 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     if _absent(config.quantizer) and not _absent(prior):
         yield "prior: there are no latents to code (quantizer=none) -> prior=none"
         return
+    if isinstance(prior, schema.ConvolutionConfig) and isinstance(
+        quantizer := config.quantizer, schema.VectorQuantizerConfig
+    ):
+        sizes = quantizer.groups, quantizer.codebook_size, quantizer.dim
+        yield from _convolution("prior", prior.mask, prior.kernel, *sizes)
     if not isinstance(prior, schema.FSARConfig):
         return
     key, offsets = "prior.offsets", prior.offsets
@@ -211,6 +218,20 @@ def _prior(config: TrainConfig) -> Iterator[str]:
     if isinstance(prior, schema.CatReduceConfig) and prior.alpha_min > prior.alpha_max:
         low, high = prior.alpha_min, prior.alpha_max
         yield f"prior.alpha_min: {low} is above prior.alpha_max={high} -> exchange them"
+
+
+def _convolution(part: str, mask: str, kernel: int, groups: int, size: int, dim: int) -> Iterator[str]:
+    """Whether the codec can hold a convolution over `groups` of `size` vectors of `dim` numbers."""
+    fitting = [
+        side for side in range(3, kernel + 1, 2) if fits(len(mask_taps(mask, side)), groups, size, dim)
+    ]
+    if kernel in fitting:
+        return
+    remedy = f"{part}.kernel={fitting[-1]}" if fitting else "fewer or smaller codebooks"
+    yield (
+        f"{part}.kernel: {kernel} with {part}.mask={mask} makes a table too large for a codec "
+        f"({groups * size} symbols with vectors of {dim}) -> {remedy}"
+    )
 
 
 def _offsets(key: str, offsets: list[list[int]], groups: int, groups_key: str) -> Iterator[str]:
@@ -257,6 +278,9 @@ def _coder(config: TrainConfig) -> Iterator[str]:
                 f"coder.offsets: {len(coder.offsets)} neighbours, there can be 1 to {MAX_ORDER} -> "
                 "e.g. coder=fsar_pixels_o2s"
             )
+    if isinstance(coder, schema.ConvolutionPixelsConfig):
+        colours = 1 if coder.mask == RASTER_3D else 3  # in three dimensions they share the weights
+        yield from _convolution("coder", coder.mask, coder.kernel, colours, 256, coder.dim)
     if isinstance(coder, (*PIXELS_ALONE, schema.CausalNetConfig)):
         return
     low, high = config.coder.log_scale_min, config.coder.log_scale_max

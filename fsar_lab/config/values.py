@@ -197,7 +197,11 @@ RULES: dict[type, dict[str, Rule]] = {
         "weights": optional(filled),
     },
     schema.FSARPixelsConfig: {**_FSAR, "dim": at_least(1)},
-    schema.ConvolutionPixelsConfig: {"kernel": odd_up_to(15), "dim": at_least(1)},
+    schema.ConvolutionPixelsConfig: {
+        "mask": one_of("raster", "checkerboard", "raster3d"),
+        "kernel": odd_up_to(15),
+        "dim": between(1, 256),
+    },
     schema.ConvolutionConfig: {"mask": one_of("raster", "checkerboard"), "kernel": odd_up_to(15)},
     schema.PhotosConfig: {**_IMAGES, "root": optional(filled), "tile": at_least(1), "test_fraction": inside},
     schema.CIFAR10Config: {**_IMAGES, "root": filled},

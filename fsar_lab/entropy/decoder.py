@@ -173,11 +173,11 @@ class Decoder:
 
         Args:
             model: rows and neighbourhood.
-            indices: uint16 [N, G, h, w], filled; on a checkerboard those of odd row + column are given.
+            indices: uint16 [N, P*G, h, w], filled; on a checkerboard those of odd row + column are given.
         """
-        indices = require("indices", indices, np.uint16, (self.num_images, model.groups, None, None))
+        indices = require("indices", indices, np.uint16, (self.num_images, model.channels, None, None))
         height, width = map(int, indices.shape[2:])
-        positions, view = model.groups * height * width, pointer(indices)
+        positions, view = model.channels * height * width, pointer(indices)
         scratch_bytes = lib.ec_convolution_scratch(model._c, min(LANES, self.num_images))
 
         def decode(decoders: Any, groups: int, first: int) -> int:

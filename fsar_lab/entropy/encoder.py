@@ -227,22 +227,22 @@ class Encoder:
 
         Args:
             model: rows and neighbourhood.
-            indices: uint16 [N, G, h, w].
+            indices: uint16 [N, P*G, h, w].
 
         Raises:
             SymbolRangeError: an index is not below K.
             TableError: the model's offsets or numbers break their rules.
         """
-        indices = require("indices", indices, np.uint16, (self.num_images, model.groups, None, None))
+        indices = require("indices", indices, np.uint16, (self.num_images, model.channels, None, None))
         height, width = map(int, indices.shape[2:])
-        positions, view = model.groups * height * width, pointer(indices)
+        positions, view = model.channels * height * width, pointer(indices)
         scratch_bytes = lib.ec_convolution_scratch(model._c, min(LANES, self.num_images))
 
         def encode(encoders: Any, groups: int, first: int) -> int:
             scratch, here = ffi.cast(_U64, take(scratch_bytes)), view + first * positions
             return int(lib.ec_encode_convolution(encoders, groups, model._c, here, height, width, scratch))
 
-        self._push(encode, model.groups * model.positions(height, width), "push_convolution")
+        self._push(encode, model.channels * model.positions(height, width), "push_convolution")
 
     def push_rows(self, starts: Array, bits: int, values: Array) -> None:
         """Codes one position of every image with distributions that the caller computed.

@@ -25,22 +25,20 @@ def convolution_prior(prior: Convolution, codebooks: Tensor) -> ConvolutionPrior
 
     Args:
         prior: trained.
-        codebooks: float [G, K, D], whose vectors are the contexts.
+        codebooks: float [G, K, D], whose vectors are the contexts; [1, K, D] of a convolution over planes.
 
     Raises:
         ExportError: it is not finite, too large for a table, or its logits are beyond 128 bits.
     """
     groups, size, dim = codebooks.shape
-    weight = (
-        prior.convolution.weight.double().cpu().view(groups, size, groups, dim, prior.kernel, prior.kernel)
-    )
+    weight = prior.convolution.weight.double().cpu()
+    weight = weight.view(groups, size, groups, dim, *weight.shape[2:])
     assert prior.convolution.bias is not None
     bias = prior.convolution.bias.double().cpu().view(groups, size)
     # A constant added to all logits of a group changes nothing; without it they are smallest.
     weight, bias = weight - weight.mean(1, keepdim=True), bias - bias.mean(1, keepdim=True)
-    half = prior.kernel // 2
-    taps = [weight[..., half + dy, half + dx].permute(2, 3, 0, 1).flatten(2) for dy, dx in prior.taps]
-    scaled, vectors = torch.stack(taps).numpy() / UNIT, codebooks.double().cpu().numpy()
+    taps = weight[..., prior.used.cpu() > 0].permute(4, 2, 3, 0, 1).flatten(3)
+    scaled, vectors = taps.numpy() / UNIT, codebooks.double().cpu().numpy()
     static = prior.static
     if not all(np.isfinite(values).all() for values in (scaled, vectors, bias.numpy())):
         raise ExportError("the prior's convolution or the codebook has values that are not finite")
@@ -59,6 +57,7 @@ def convolution_prior(prior: Convolution, codebooks: Tensor) -> ConvolutionPrior
         mask=prior.mask,
         kernel=prior.kernel,
         bits=BITS,
+        planes=prior.groups // groups,
     )
     try:
         result.check()

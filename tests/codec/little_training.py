@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from fsar_lab.config.compose import compose
@@ -13,10 +15,15 @@ STEPS = 25
 LITTLE = ("dataset=fake", "backbone=shallow_c32", "backbone.width=8", "coder=gaussian")
 
 
-def trained(*overrides: str) -> Compressor:
-    """The model of these overrides, width 8 and Gaussian pixels, after STEPS steps, in evaluation mode."""
+def trained(*overrides: str, base: Sequence[str] = LITTLE) -> Compressor:
+    """The model of these overrides after STEPS steps, in evaluation mode.
+
+    Args:
+        overrides: of the composition.
+        base: what comes before them: width 8 and Gaussian pixels.
+    """
     torch.manual_seed(0)
-    model = build_compressor(compose([*LITTLE, *overrides]))
+    model = build_compressor(compose([*base, *overrides]))
     x = smooth_images(16, 16, seed=1)
     model.initialise(x)
     optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)

@@ -28,8 +28,9 @@ from fsar_lab.models.compressor import Compressor
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.tables.convolution import convolution_prior
 
-GROUPS, K, D = 2, 5, 3
+GROUPS, K, D = 3, 5, 3
 KINDS = list(itertools.product(("raster", "checkerboard"), (3, 5)))
+PLANES = list(itertools.product(("raster3d",), (3, 5)))
 
 
 def make_float(
@@ -47,7 +48,7 @@ def make_float(
 
 def make(mask: str, kernel: int) -> ConvolutionPrior:
     codebooks = torch.randn(GROUPS, K, D, generator=torch.Generator().manual_seed(2))
-    return convolution_prior(make_float(mask, kernel), codebooks)
+    return convolution_prior(make_float(mask, kernel), codebooks[:1] if mask == "raster3d" else codebooks)
 
 
 def symbols(number: int, height: int, width: int) -> NDArray[np.uint16]:
@@ -59,26 +60,26 @@ def naive_counts(prior: ConvolutionPrior, indices: NDArray[np.uint16]) -> NDArra
     """Counts of every symbol [N, G, h, w, K], as docs/FORMAT-bundle.md has it, in Python's integers."""
     number, _, height, width = indices.shape
     weight, vectors, reach = prior.weight.tolist(), prior.vectors.tolist(), prior.kernel // 2
-    window = list(itertools.product(range(-reach, reach + 1), repeat=2))
-    raster = prior.mask == "raster"
-    taps = window[: len(window) // 2] if raster else [tap for tap in window if sum(tap) % 2]
+    planes, groups = (GROUPS, 1) if prior.mask == "raster3d" else (1, GROUPS)
+    window = list(itertools.product(range(-reach if planes > 1 else 0, 1), *2 * [range(-reach, reach + 1)]))
+    taps = [tap for tap in window if (sum(tap) % 2 if prior.mask == "checkerboard" else tap < (0, 0, 0))]
     counts = np.zeros((number, GROUPS, height, width, K), np.uint32)
-    for n, y, x in itertools.product(range(number), range(height), range(width)):
+    for n, z, y, x in itertools.product(range(number), range(planes), range(height), range(width)):
         logits = [int(b) for b in prior.bias.reshape(-1)]
         if prior.static is not None and (y + x) % 2:
             logits = [int(b) for b in prior.static.reshape(-1)]
         else:
-            for (t, (dy, dx)), g in itertools.product(enumerate(taps), range(GROUPS)):
-                if 0 <= y + dy < height and 0 <= x + dx < width:
-                    vector = vectors[g][indices[n, g, y + dy, x + dx]]
-                    for o in range(GROUPS * K):
+            for (t, (dz, dy, dx)), g in itertools.product(enumerate(taps), range(groups)):
+                if z + dz >= 0 and 0 <= y + dy < height and 0 <= x + dx < width:
+                    vector = vectors[g][indices[n, z + dz + g, y + dy, x + dx]]
+                    for o in range(groups * K):
                         total = sum(vector[d] * weight[t][g][d][o] for d in range(D))
                         logits[o] += (total + (1 << (prior.shift - 1))) >> prior.shift
-        counts[n, :, y, x] = softmax_counts(np.array(logits).reshape(GROUPS, K), prior.bits)
+        counts[n, z : z + groups, y, x] = softmax_counts(np.array(logits).reshape(groups, K), prior.bits)
     return counts
 
 
-@pytest.mark.parametrize(("mask", "kernel"), KINDS)
+@pytest.mark.parametrize(("mask", "kernel"), KINDS + PLANES)
 @pytest.mark.parametrize(
     ("number", "height", "width"), [(3, 4, 6), (1, 1, 1), (2, 5, 1), (2, 1, 2), (35, 3, 3)]
 )
@@ -94,6 +95,8 @@ def test_codes_with_the_distributions_of_the_specification(
     if mask == "checkerboard":
         anchors = [(g, y, x) for g in range(GROUPS) for y, x in positions if (y + x) % 2]
         order = anchors + [(g, y, x) for g, y, x in order if (y + x) % 2 == 0]
+    elif mask == "raster3d":
+        order = sorted(order)
     expected = entropy.Encoder(number)
     for place in reversed(order):
         expected.push_rows(starts[:, *place].copy(), prior.bits, indices[:, *place].copy())
@@ -173,6 +176,7 @@ def test_codes_images_in_a_bundle(
         ({"mask": "other"}, "an unknown mask"),
         ({"mask": 3}, "no str 'mask'"),
         ({"mask": "checkerboard"}, "prior.static is missing"),
+        ({"mask": "raster3d"}, "size that its description implies"),
         ({"kernel": 4}, "size that its description implies|unknown mask"),
         ({"kernel": 17}, "kernel = 17"),
         ({"kernel": 5}, "size that its description implies"),
@@ -213,6 +217,8 @@ def test_bundles_from_strangers(
     [
         {"mask": "other"},
         {"mask": "checkerboard"},  # without logits of anchors
+        {"planes": 2},
+        {"planes": 0},
         {"kernel": 4},
         {"kernel": 1},
         {"kernel": 17},
@@ -239,6 +245,29 @@ def test_bundles_from_strangers(
 def test_what_does_not_fit_is_refused(change: dict[str, Any]) -> None:
     prior = make("raster", 3)
     prior.check()
+    with pytest.raises(NetworkError, match="prior"):
+        replace(prior, **change).check()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"planes": 0},
+        {"planes": 257},
+        {"mask": "raster"},
+        {"kernel": 5},
+        {  # two groups in each plane
+            "vectors": np.zeros((2, K, D), np.int16),
+            "weight": np.zeros((13, 2, D, 2 * K), np.int16),
+            "bias": np.zeros((2, K), np.int32),
+        },
+    ],
+    ids=str,
+)
+def test_planes_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
+    prior = make("raster3d", 3)
+    prior.check()
+    assert (prior.groups, prior.planes, prior.tables) == (3, 3, 13 * K)
     with pytest.raises(NetworkError, match="prior"):
         replace(prior, **change).check()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,22 +9,24 @@ import numpy as np
 import pytest
 import torch
 from conftest import smooth_images
+from little_training import trained
 from numpy.typing import NDArray
 
 from fsar_lab import entropy
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.context import ContextTables
+from fsar_lab.codec.convolution_prior import ConvolutionPrior
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.planes import Planes
 from fsar_lab.codec.prior import PriorTables, uniform_tables
-from fsar_lab.config.schema import ContextConfig, ConvolutionPixelsConfig, FSARPixelsConfig, GaussianConfig
+from fsar_lab.config.schema import ContextConfig, FSARPixelsConfig, GaussianConfig
 from fsar_lab.errors import DamagedStreamError, ExportError
 from fsar_lab.export import export
 from fsar_lab.exporting.estimates import estimated_bits, float_bits
 from fsar_lab.models.coders.context import Context
 from fsar_lab.models.coders.gaussian import Gaussian
-from fsar_lab.models.coders.pixel_priors import ConvolutionPixels, FSARPixels
+from fsar_lab.models.coders.pixel_priors import FSARPixels
 from fsar_lab.models.compressor import Compressor
 
 
@@ -142,18 +143,38 @@ def test_uniform_planes_cost_eight_bits() -> None:
     assert np.array_equal(codec.decode(encoded.data), images)
 
 
-def test_masked_convolution_on_pixels() -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        coder = ConvolutionPixels(ConvolutionPixelsConfig(dim=3))
-    images = smooth_images(8)
-    coder.fit(tensor(images))
-    compressor = Compressor(None, None, None, coder).eval()
-    model = export(compressor, tensor(images), {})
-    encoded = Codec(model).encode_parts(images[:3, :6, :6])
-    assert np.array_equal(Codec(model).decode(encoded.data), images[:3, :6, :6])
-    expected = float(coder.nats(None, tensor(images[:3, :6, :6])).detach().sum()) / math.log(2)
-    assert encoded.pixels == pytest.approx(expected, rel=0.01)
+CONVOLUTIONS = [
+    "maskconv3x3",
+    "maskconv5x5",
+    "checkerboard3x3",
+    "checkerboard5x5",
+    "maskconv3x3x3",
+    "maskconv5x5x5",
+]
+REPRESENTATIVES = ("checkerboard3x3", "maskconv3x3x3")  # a maskconv3x3 is in tests/training
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in REPRESENTATIVES else pytest.mark.slow) for n in CONVOLUTIONS]
+)
+def test_convolutions_on_pixels(name: str, tmp_path: Path) -> None:
+    """Trained a little, stored, coded losslessly with the same bytes by either engine, at the float rate."""
+    small = (f"experiment=fsar_pixels_{name}", "dataset=fake", "coder.dim=3")
+    compressor = trained(base=small)
+    model = export(compressor, tensor(smooth_images(8)), {})
+    model.save(tmp_path / "a.fsarm")
+    loaded = CodecModel.load(tmp_path / "a.fsarm")
+    assert loaded.id == model.id and isinstance(loaded.pixels, Planes)
+    assert isinstance(loaded.pixels.prior, ConvolutionPrior) and loaded.pixels.prior.groups == 3
+    images = smooth_images(35, seed=1)[:, :9, :10]
+    encoded = Codec(model, threads=1).encode_parts(images)
+    torch_codec = Codec(loaded, threads=2, engine="torch")
+    assert torch_codec.encode(images) == encoded.data
+    assert np.array_equal(torch_codec.decode(encoded.data), images)
+    assert np.array_equal(Codec(loaded, threads=1).decode(encoded.data), images)
+    assert encoded.pixels == pytest.approx(float_bits(compressor, images)[1], rel=0.01)
+    sizes = [images[0], images[1, :1], images[2, :, :1]]
+    assert all(map(np.array_equal, torch_codec.decode(Codec(model).encode(sizes)), sizes))
 
 
 def test_other_coders_want_networks() -> None:

@@ -56,6 +56,9 @@ def test_hashes_of_before_stand() -> None:
     assert "callbacks" not in kept and "calibration_images" not in kept and "start" not in kept
     config.callbacks.coding.calibration_images = 16
     assert decisive(to_plain(config)) == kept | {"calibration_images": 16}
+    for name, mask in (("maskconv5x5", None), ("checkerboard5x5", "checkerboard")):
+        plain = to_plain(compose([f"experiment=fsar_pixels_{name}", "dataset=fake"]))
+        assert decisive(plain)["coder"].get("mask") == mask and "mask" in plain["coder"]
 
 
 def test_hash_tells_outcomes_apart() -> None:

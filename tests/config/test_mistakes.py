@@ -117,8 +117,18 @@ def test_incompatible_parts_are_reported_together() -> None:
 def test_convolution_priors() -> None:
     assert "prior.kernel: 4 must be an odd number" in message("prior=maskconv3x3", "prior.kernel=4")
     assert "did you mean raster?" in message("prior=maskconv3x3", "prior.mask=rastr")
+    planes = message("prior=maskconv3x3", "prior.mask=raster3d")  # codebooks are not shared
+    assert "raster3d must be one of raster, checkerboard" in planes
     text = message("backbone=none", "quantizer=none", "prior=checkerboard5x5")
     assert text.startswith("prior: there are no latents to code")
+    wide = ("backbone.width=128", "quantizer.groups=4", "quantizer.codebook_size=512")
+    text = message(*wide, "prior=checkerboard5x5", "prior.kernel=15")
+    assert text.startswith("prior.kernel: 15 with prior.mask=checkerboard") and text.endswith(
+        "-> prior.kernel=5"
+    )
+    assert message(*wide[:2], "quantizer.codebook_size=4096", "prior=maskconv3x3").endswith(
+        "smaller codebooks"
+    )
 
 
 def test_coders_without_networks() -> None:
@@ -130,6 +140,10 @@ def test_coders_without_networks() -> None:
     offsets = message(*alone, "coder=fsar_pixels_o1s", "coder.offsets=[[-3,0,0],[0,0,1]]").splitlines()
     assert "the number of colours is 3" in offsets[0] and "not decoded yet" in offsets[1]
     assert "coder.kernel: 4 must be" in message(*alone, "coder=fsar_pixels_maskconv3x3", "coder.kernel=4")
+    three = message(*alone, "coder=fsar_pixels_maskconv5x5x5", "coder.kernel=11")
+    assert "coder.mask=raster3d makes a table too large" in three and three.endswith("-> coder.kernel=9")
+    assert "did you mean raster3d?" in message(*alone, "coder=fsar_pixels_maskconv3x3", "coder.mask=raster3")
+    assert "coder.dim" in message(*alone, "coder=fsar_pixels_maskconv3x3", "coder.dim=257")
     assert "coder.states" in message(*alone, "coder=context", "coder.states=65")
 
 

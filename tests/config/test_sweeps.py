@@ -23,7 +23,7 @@ ROWS = {
     "ablation_prior": 15,
     "ablation_backbone": 12,
     "ablation_backbone_standard": 12,
-    "dsar": 8,
+    "dsar": 12,
     "seeds": 3,
     "frontier": 9,
 }

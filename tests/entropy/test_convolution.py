@@ -9,7 +9,7 @@ from fsar_lab import entropy
 from fsar_lab.errors import DamagedStreamError, SymbolRangeError, TableError
 
 GROUPS, K = 2, 7
-LEFT_UP = [(-1, 0), (0, -1)]
+LEFT_UP = [(0, -1, 0), (0, 0, -1)]
 
 
 def make_model(checkerboard: bool = False, **changes: object) -> entropy.ConvolutionModel:
@@ -24,8 +24,8 @@ def make_model(checkerboard: bool = False, **changes: object) -> entropy.Convolu
     return entropy.ConvolutionModel(**{**arguments, **changes})
 
 
-def symbols(number: int) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, K, (number, GROUPS, 4, 3)).astype(np.uint16)
+def symbols(number: int, planes: int = 1) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, K, (number, planes * GROUPS, 4, 3)).astype(np.uint16)
 
 
 @pytest.mark.parametrize("checkerboard", [False, True])
@@ -44,6 +44,29 @@ def test_round_trip_on_any_threads(checkerboard, number):
     assert streams[0] == streams[1]
     assert model.positions(4, 3) == (6 if checkerboard else 12)
     assert model.expanded_nbytes == 2 * 2 * GROUPS * K * GROUPS * K + 4 * GROUPS * K
+
+
+def test_planes_that_do_not_look_back_are_coded_like_images_of_their_own():
+    indices, bits = symbols(5, planes=3), []
+    for parts, planes in ((indices.reshape(15, GROUPS, 4, 3), 1), (indices, 3)):
+        encoder = entropy.Encoder(len(parts))
+        start = encoder.information()
+        encoder.push_convolution(make_model(planes=planes), parts)
+        bits.append(encoder.information() - start)
+    assert bits[0] == pytest.approx(bits[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("number", [1, 33])
+def test_planes_see_those_before(number):
+    model = make_model(offsets=[(-1, 1, 1), (0, 0, -1)], planes=3)
+    indices = symbols(number, planes=3)
+    encoder = entropy.Encoder(number, 2)
+    encoder.push_convolution(model, indices)
+    stream = encoder.finish()
+    decoder, found = entropy.Decoder(stream, number, 2), np.full_like(indices, 9)
+    decoder.pop_convolution(model, found)
+    decoder.finish()
+    assert np.array_equal(found, indices) and model.channels == 3 * GROUPS
 
 
 def test_neighbours_matter():
@@ -67,13 +90,15 @@ def test_neighbours_matter():
 def test_what_is_refused():
     encoder, indices = entropy.Encoder(3), symbols(3)
     before = encoder.information()
-    for changes in ({"offsets": [(0, 0), (0, -1)]}, {"bias": np.full((GROUPS, K), 1 << 25, np.int32)}):
+    for changes in ({"offsets": [(0, 0, 0), (0, 0, -1)]}, {"bias": np.full((GROUPS, K), 1 << 25, np.int32)}):
         with pytest.raises(TableError):
             encoder.push_convolution(make_model(**changes), indices)
     with pytest.raises(TableError):
-        encoder.push_convolution(make_model(True, offsets=[(-1, -1), (0, -1)]), indices)
+        encoder.push_convolution(make_model(True, offsets=[(0, -1, -1), (0, 0, -1)]), indices)
     with pytest.raises(ValueError):
         encoder.push_convolution(make_model(bits=17), indices)
+    with pytest.raises(ValueError):
+        encoder.push_convolution(make_model(planes=0), indices[:, :0].copy())
     wrong = indices.copy()
     wrong[2, 1, 3, 2] = K
     with pytest.raises(SymbolRangeError):
@@ -83,7 +108,7 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="shape"):
         encoder.push_convolution(make_model(), indices[:, :1].copy())
     with pytest.raises(ValueError, match="shape"):
-        make_model(offsets=[(0, -1)])
+        make_model(offsets=[(0, 0, -1)])
     with pytest.raises(TypeError, match="int16"):
         make_model(rows=np.zeros((2, GROUPS, K, GROUPS * K)))
     assert encoder.information() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -78,6 +79,30 @@ def test_a_share_of_the_positions_is_unbiased() -> None:
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("mask", ["raster", "checkerboard", "raster3d"])
+def test_a_sub_pixel_changes_nothing_that_is_decoded_before_it(mask: str, kernel: int) -> None:
+    torch.manual_seed(0)
+    coder, half = ConvolutionPixels(ConvolutionPixelsConfig(mask=mask, kernel=kernel, dim=4)), kernel // 2
+    coder.fit(images(8, 7))  # a level's cost depends on the level, where there are no neighbours, too
+    x = images(1, 7)
+    nats = coder.nats(None, x)
+    for colour, row, column in ((0, 3, 3), (1, 3, 3), (2, 3, 3), (1, 2, 3), (0, 0, 0), (2, 6, 6)):
+        other = x.clone()
+        other[0, colour, row, column] = 255 - x[0, colour, row, column]
+        changed = (coder.nats(None, other) != nats)[0]
+        for place in itertools.product(range(3), range(7), range(7)):
+            dc, dy, dx = place[0] - colour, place[1] - row, place[2] - column
+            near = max(abs(dy), abs(dx)) <= half
+            if mask == "raster3d":
+                expected = near and dc <= half and (dc, dy, dx) > (0, 0, 0)
+            elif mask == "raster":
+                expected = near and (dy, dx) > (0, 0)
+            else:  # anchors are those of odd row + column; only they have successors
+                expected = near and (row + column) % 2 == 1 and (dy + dx) % 2 == 1
+            assert bool(changed[place]) == (expected or (dc, dy, dx) == (0, 0, 0))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
 def test_convolution_sees_what_precedes(kernel: int) -> None:
     torch.manual_seed(0)
     coder = ConvolutionPixels(ConvolutionPixelsConfig(kernel=kernel, dim=4))
@@ -95,7 +120,9 @@ def test_convolution_sees_what_precedes(kernel: int) -> None:
 
 def test_start_at_the_histogram() -> None:
     x = (images(16, 16) // 8).to(torch.uint8)
-    for coder in (make([[0, -1, 0]]), ConvolutionPixels(ConvolutionPixelsConfig(dim=4))):
+    masks = ("raster", "checkerboard", "raster3d")
+    convolutions = [ConvolutionPixels(ConvolutionPixelsConfig(mask=mask, dim=4)) for mask in masks]
+    for coder in (make([[0, -1, 0]]), *convolutions):
         before = coder.nats(None, x).mean()
         coder.fit(x)
         after = coder.nats(None, x).mean()

@@ -138,9 +138,11 @@ def test_a_symbol_moves_only_what_may_see_it(mask: str, kernel: int) -> None:
 
 
 def test_masks_and_sizes() -> None:
-    assert mask_taps("raster", 3) == ((-1, -1), (-1, 0), (-1, 1), (0, -1))
-    assert mask_taps("checkerboard", 3) == ((-1, 0), (0, -1), (0, 1), (1, 0))
-    assert [len(mask_taps(mask, 5)) for mask in ("raster", "checkerboard")] == [12, 12]
+    assert mask_taps("raster", 3) == ((0, -1, -1), (0, -1, 0), (0, -1, 1), (0, 0, -1))
+    assert mask_taps("checkerboard", 3) == ((0, -1, 0), (0, 0, -1), (0, 0, 1), (0, 1, 0))
+    assert [len(mask_taps(mask, 5)) for mask in ("raster", "checkerboard", "raster3d")] == [12, 12, 62]
+    before = tuple((-1, dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+    assert mask_taps("raster3d", 3) == before + mask_taps("raster", 3)
     prior = Convolution(ConvolutionConfig(), 2, 256, 32)
     assert sum(p.numel() for p in prior.parameters()) == 295_424  # METHOD 1.2
 
@@ -157,6 +159,30 @@ def test_weights_outside_the_mask_neither_act_nor_move(mask: str, kernel: int) -
     with torch.no_grad():
         prior.convolution.weight += 1.0 - prior.used
     assert torch.equal(prior.nats(quantized(codebooks, indices, None), codebooks), before)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_three_dimensions(kernel: int) -> None:
+    """Values against a loop; what is behind a vector in (plane, row, column) is moved by it."""
+    prior, half = make_prior("raster3d", kernel, detach_context=False), kernel // 2
+    samples = torch.randn(1, GROUPS, D, H, W, dtype=torch.float64, requires_grad=True)
+    logits, bias = prior.logits(samples), prior.convolution.bias
+    assert bias is not None and bias.shape == (K,)
+    weight = prior.convolution.weight  # [K, D, 1 + half, kernel, kernel]
+    for place in itertools.product(range(GROUPS), range(H), range(W)):
+        expected, seen = bias.clone(), torch.zeros(GROUPS, H, W, dtype=torch.bool)
+        for other in itertools.product(range(GROUPS), range(H), range(W)):
+            step = [a - b for a, b in zip(other, place, strict=True)]
+            if other < place and max(map(abs, step)) <= half:
+                c, i, j = (half + each for each in step)
+                expected = expected + weight[:, :, c, i, j] @ samples[0, other[0], :, other[1], other[2]]
+                seen[other] = True
+        torch.testing.assert_close(logits[0, place[0], :, place[1], place[2]], expected)
+        (gradient,) = torch.autograd.grad(
+            logits[0, place[0], :, place[1], place[2]].sum(), samples, retain_graph=True
+        )
+        assert torch.equal(gradient[0].abs().sum(1) > 0, seen)
+    assert sum(p.numel() for p in prior.parameters()) == K + K * D * (half + 1) * kernel**2
 
 
 def test_learns_what_a_neighbour_says() -> None:

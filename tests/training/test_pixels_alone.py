@@ -44,7 +44,13 @@ def test_context_is_fitted_not_trained(tiny: list[str], tmp_path: Path) -> None:
     )  # coded again, not fitted again
 
 
-@pytest.mark.parametrize("coder", ["fsar_pixels_o1s", "fsar_pixels_maskconv3x3"])
+SLOW = ("fsar_pixels_checkerboard3x3", "fsar_pixels_maskconv3x3x3")
+
+
+@pytest.mark.parametrize(
+    "coder",
+    ["fsar_pixels_o1s", "fsar_pixels_maskconv3x3", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)],
+)
 def test_priors_on_pixels(tiny: list[str], tmp_path: Path, coder: str) -> None:
     small = ["coder.dim=4", "trainer.train_images=80", "dataset.test_images=64", "optimizer.lr=1e-3"]
     result = run(tiny, [f"coder={coder}", *small], tmp_path / "run")

@@ -12,6 +12,7 @@ from fsar_lab.config.schema import ConvolutionConfig, ConvolutionPixelsConfig, F
 from fsar_lab.models.priors.convolution import Convolution
 from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
+from fsar_lab.tables.masks import RASTER_3D
 
 COLOURS, LEVELS = 3, 256
 
@@ -34,17 +35,18 @@ def grey_vectors(dim: int) -> Tensor:
 class PixelPrior(nn.Module):
     """p(x) of uint8 pixels under a prior of G = 3 groups of K = 256 symbols, with learned vectors.
 
-    Coded: the grey levels, colour plane after colour plane, by the coder of the prior.
+    Coded: the grey levels, by the coder of the prior.
 
     Args:
         prior: of 3 groups, 256 symbols and vectors of `dim` numbers.
         dim: length of a grey level's vector.
+        tables: of vectors, one for each colour, or a single one for all.
     """
 
-    def __init__(self, prior: FSAR | Convolution, dim: int) -> None:
+    def __init__(self, prior: FSAR | Convolution, dim: int, tables: int = COLOURS) -> None:
         super().__init__()
         self.prior = prior
-        self.codebooks = nn.Parameter(torch.stack([grey_vectors(dim) for _ in range(COLOURS)]))
+        self.codebooks = nn.Parameter(torch.stack([grey_vectors(dim) for _ in range(tables)]))
 
     @property
     def out_channels(self) -> int:
@@ -53,8 +55,8 @@ class PixelPrior(nn.Module):
 
     def quantized(self, x: Tensor) -> Quantized:
         """uint8 x [N, 3, H, W] as the prior takes it, vectors with gradient to their table."""
-        indices = x.long()
-        vectors = [nn.functional.embedding(indices[:, c], self.codebooks[c]) for c in range(COLOURS)]
+        indices, tables = x.long(), self.codebooks.expand(COLOURS, -1, -1)
+        vectors = [nn.functional.embedding(indices[:, c], tables[c]) for c in range(COLOURS)]
         samples = torch.stack(vectors, 1).movedim(-1, 2)
         zero = self.codebooks.new_zeros(())
         return Quantized(indices, samples.flatten(1, 2), samples, None, zero, zero)
@@ -70,11 +72,12 @@ class PixelPrior(nn.Module):
         """Start every output at the histogram of its colour; returns no values for a head."""
         for c in range(COLOURS):
             histogram = torch.bincount(x[:, c].flatten().long(), minlength=LEVELS) + 1
-            self.last_bias(c).copy_(torch.log(histogram / histogram.sum()))
+            for bias in self.biases(c):
+                bias.copy_(torch.log(histogram / histogram.sum()))
         return torch.zeros(0)
 
-    def last_bias(self, colour: int) -> Tensor:
-        """The bias of the logits of `colour`, [256], a view."""
+    def biases(self, colour: int) -> list[Tensor]:
+        """The logits of `colour` without neighbours, views of [256]."""
         raise NotImplementedError
 
 
@@ -93,25 +96,43 @@ class FSARPixels(PixelPrior):
         self.prior.trains_codebooks = True
         self.config = config
 
-    def last_bias(self, colour: int) -> Tensor:
+    def biases(self, colour: int) -> list[Tensor]:
         """See PixelPrior."""
         last = self.prior.networks[colour][-1]  # type: ignore[index]
-        bias: Tensor = last.bias
-        return bias
+        return [last.bias]
 
 
 class ConvolutionPixels(PixelPrior):
-    """One masked convolution from the vectors of the pixels before to the logits of the three colours."""
+    """One masked convolution from the vectors of pixels to the logits of the three colours.
+
+    In two dimensions the colours of a pixel are independent given its neighbours: those before in raster
+    order, or on a checkerboard half of the pixels, which come first and have no neighbours. In three
+    dimensions (`mask=raster3d`) red, green and blue are planes in depth: a colour sees what precedes in its
+    own plane and, in the whole window, the colours before. Weights, vectors and bias are the same for all
+    colours, as a convolution's are at all its places; METHOD 8.H says no more than the size of its window.
+
+    One-hot levels of K + 1 states ("outside" among them) enter the reference's convolutions. A product of a
+    table of vectors and the weights is such a convolution, of lower rank; "outside" is the vector 0.
+    """
 
     prior: Convolution
 
     def __init__(self, config: ConvolutionPixelsConfig) -> None:
-        prior = ConvolutionConfig(kernel=config.kernel, detach_context=False)
-        super().__init__(Convolution(prior, COLOURS, LEVELS, config.dim), config.dim)
+        prior = ConvolutionConfig(mask=config.mask, kernel=config.kernel, detach_context=False)
+        tables = 1 if config.mask == RASTER_3D else COLOURS
+        super().__init__(Convolution(prior, COLOURS, LEVELS, config.dim), config.dim, tables)
         self.config = config
 
-    def last_bias(self, colour: int) -> Tensor:
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> Tensor:
+        """See PixelPrior; a bias that the colours share starts at the histogram of all."""
+        if self.config.mask == RASTER_3D:
+            x = x.flatten(0, 1).unsqueeze(1).expand(-1, COLOURS, -1, -1)
+        return super().fit(x)
+
+    def biases(self, colour: int) -> list[Tensor]:
         """See PixelPrior."""
         bias = self.prior.convolution.bias
         assert bias is not None
-        return bias.view(COLOURS, LEVELS)[colour]
+        found = [bias.view(-1, LEVELS).expand(COLOURS, -1)[colour]]
+        return found if self.prior.static is None else [*found, self.prior.static[colour]]
