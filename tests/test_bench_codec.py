@@ -117,4 +117,4 @@ def test_the_zoo_beside_classical_codecs(root: Path, tmp_path: Path) -> None:
         [cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line
     ]
     assert [row[0] for row in rows[2:]] == ["context", "png"]  # smallest files first
-    assert float(rows[2][1]) < float(rows[3][1]) < 8 and rows[2][4] == "6,813"
+    assert float(rows[2][1]) < float(rows[3][1]) < 8 and rows[2][4] == "14,703"

@@ -166,6 +166,11 @@ typedef struct ec_context ec_context;
 
 #define EC_CONTEXT_TAPS   14 /* neighbours of the last colour */
 #define EC_CONTEXT_PLACES 6
+#define EC_TEXTURES       16
+#define EC_TEXTURE_TAPS   32 /* neighbours of the last colour, with textures */
+#define EC_TEXTURE_ERRORS 17 /* those whose errors count */
+#define EC_TEXTURE_PLACES 2
+#define EC_TEXTURE_STEPS  3 /* thresholds between four levels, and between four directions */
 #define EC_MAX_STATES     64
 
 /* The distribution of one sample of colour c, all in integers. Its taps t are the samples to the left, above,
@@ -185,6 +190,28 @@ typedef struct ec_context ec_context;
 int ec_context_create(const ec_tables *tables, uint32_t states, const int16_t *weights, const int32_t *bias,
                       const int16_t *energy, const int32_t *base, const int32_t *thresholds,
                       ec_context **out);
+
+/* The same with more neighbours and with weights that depend on the texture around. A colour's taps are left,
+ * above, above left, above right, two to the left, two above, above that one's right neighbour, the one above
+ * and two to the left, and two to the right, two above and one to the left; of c - 1 and of c - 2 the same
+ * pixel and those ten: 10, 21 or 32. Those of errors are the first seven, and of the colours before the first
+ * five: 7, 12 or 17. Outside the image: to the right of a row what its last column has; to the left what the
+ * first column of the row above has; above, seen from the second row, the first row; otherwise samples are
+ * 128 and errors 24. The place q is 1 if the position is not in the first row.
+ *   across     = |x_0 - x_4| + |x_1 - x_2| + |x_3 - x_1|, and if c > 0 + 2 * |x_10 - x_11|
+ *   down       = |x_0 - x_2| + |x_1 - x_5| + |x_3 - x_6|, and if c > 0 + 2 * |x_10 - x_12|
+ *   texture  k = 4 * (how many of levels[c] are at most across + down)
+ *                + how many i have slopes[c][i] * (across + down + 8) <= 64 * (down - across)
+ *   v          = sum_t weights[c][q][k][t] * x_t + bias[c][q][k] + 2^11,  p = clamp(v >> 12, 0, 255)
+ *   a          = sum_t energy[c][q][k][t] * |e_t| + base[c][q][k]
+ * Coded is e mod 256 if bit 11 of v is set (the prediction before rounding is p or more), else -e mod 256.
+ * weights: int16 [3][EC_TEXTURE_PLACES][EC_TEXTURES][EC_TEXTURE_TAPS]; energy likewise with
+ * EC_TEXTURE_ERRORS; bias, base: int32 [3][EC_TEXTURE_PLACES][EC_TEXTURES]; levels, slopes: int16
+ * [3][EC_TEXTURE_STEPS]. */
+int ec_context_create_textured(const ec_tables *tables, uint32_t states, const int16_t *weights,
+                               const int32_t *bias, const int16_t *energy, const int32_t *base,
+                               const int32_t *thresholds, const int16_t *levels, const int16_t *slopes,
+                               ec_context **out);
 void ec_context_free(ec_context *model);
 size_t ec_context_bytes(const ec_context *model); /* memory held, tables apart */
 /* Bytes of scratch that coding images of height x width needs; 0 if that is beyond any memory. */

@@ -158,13 +158,13 @@ typedef struct ec_kernels {
                              const struct ec_recall *recall, size_t step, uint32_t mask, ec_flow *flow);
 
     /* Contexts (context.h), at the pixel or the sample `at` bytes into the history: symbols, states and
-     * errors of all colours; predictions and tables of one colour's next sample; that sample and its error.
-     */
+     * errors of all colours; guesses (context.inc) and tables of one colour's next sample; that sample and
+     * its error. */
     void (*context_analyse)(const ec_context *model, const struct ec_history *history, uint32_t place,
                             size_t at);
     void (*context_look)(const ec_context *model, const struct ec_history *history, uint32_t colour,
-                         uint32_t place, size_t at, uint32_t *predictions, uint32_t *ids);
-    void (*context_learn)(const struct ec_history *history, size_t at, const uint32_t *predictions,
+                         uint32_t place, size_t at, uint32_t *guesses, uint32_t *ids);
+    void (*context_learn)(const struct ec_history *history, size_t at, const uint32_t *guesses,
                           const uint16_t *symbols);
 } ec_kernels;
 

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #define WIDTH 8
+#define HAS_CHOICE
 #define FLOWS 1
 typedef __m256i vec;
 typedef __m256i msk;   /* all ones in the lanes that it names */
@@ -83,6 +84,11 @@ static inline vec vec_pairs(const void *base, vec offsets) { return vec_words(ba
 static inline void vec_quads(const void *base, vec offsets, vec *near, vec *far) {
     *near = vec_pairs(base, offsets);
     *far = vec_pairs((const uint8_t *)base + 4, offsets);
+}
+static inline vec vec_choose(const uint32_t *table, vec numbers) {
+    const __m256i low = _mm256_permutevar8x32_epi32(vec_load(table), numbers);
+    const __m256i high = _mm256_permutevar8x32_epi32(vec_load(table + 8), numbers);
+    return vec_select(vec_above(numbers, vec_set(7)), high, low);
 }
 static inline vec vec_bytes(const void *base, vec offsets) {
     return vec_and(vec_words(base, offsets), vec_set(0xFF));

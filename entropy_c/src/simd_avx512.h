@@ -5,6 +5,7 @@
 #define WIDTH 16
 #define FLOWS EC_FLOWS
 #define HAS_MERGES
+#define HAS_CHOICE
 typedef __m512i vec;
 typedef __mmask16 msk;
 typedef __m256i key16; /* one 16-bit value in every place */
@@ -99,6 +100,9 @@ static inline void vec_quads(const void *base, vec offsets, vec *near, vec *far)
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     *near = _mm512_permutex2var_epi32(low, even, high);
     *far = _mm512_permutex2var_epi32(low, _mm512_add_epi32(even, vec_set(1)), high);
+}
+static inline vec vec_choose(const uint32_t *table, vec numbers) {
+    return _mm512_permutexvar_epi32(numbers, vec_load(table));
 }
 static inline vec vec_bytes(const void *base, vec offsets) {
     return vec_and(vec_words(base, offsets), vec_set(0xFF));

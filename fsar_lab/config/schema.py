@@ -283,10 +283,10 @@ class LogisticMixtureConfig:
 
 @dataclass
 class ContextConfig:
-    """Linear prediction and static tables chosen by the errors around a pixel; fitted, not trained."""
+    """Linear prediction by the texture around, static tables by the errors around; fitted, not trained."""
 
     _target_: str = "fsar_lab.models.coders.context.Context"
-    states: int = 16  # contexts of each colour
+    states: int = 32  # contexts of each colour
     fit_images: int = 16_384  # training images in which the tables are counted
 
 

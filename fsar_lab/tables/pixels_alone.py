@@ -55,4 +55,6 @@ def context_tables(coder: Context) -> ContextTables:
         base=coder.base.numpy().astype(np.int32),
         thresholds=coder.thresholds.numpy().astype(np.int32),
         counts=counts_from_weights(weights.reshape(-1, 256), BITS).astype(np.uint16),
+        levels=coder.levels.numpy().astype(np.int16),
+        slopes=coder.slopes.numpy().astype(np.int16),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from fsar_lab import entropy
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.context import ContextTables
 from fsar_lab.codec.convolution_prior import ConvolutionPrior
+from fsar_lab.codec.fields import deflate
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.codec.planes import Planes
@@ -107,16 +109,64 @@ def test_context_file(context: tuple[Compressor, CodecModel], tmp_path: Path) ->
     counts[0, 0] += 1
     wrong = [
         replace(part, counts=counts),
-        replace(part, bias=np.full((3, 6), 2**30 + 1, np.int32)),
-        replace(part, base=np.full((3, 6), -(2**31), np.int32)),
+        replace(part, bias=np.full((3, 2, 16), 2**30 + 1, np.int32)),
+        replace(part, base=np.full((3, 2, 16), -(2**31), np.int32)),
         replace(part, thresholds=part.thresholds[:, :-1]),
-        replace(part, weights=part.weights[:, :, :-1]),
+        replace(part, weights=part.weights[..., :-1]),
+        replace(part, levels=None),
+        replace(part, slopes=None),
+        replace(part, levels=None, slopes=None),
+        replace(part, slopes=part.weights[:, 0, 0, :2]),
         replace(part, energy=part.energy.astype(np.int32)),
         replace(part, counts=part.counts[:-1]),
     ]
     for pixels in wrong:
         with pytest.raises(NetworkError):
             replace(model, pixels=pixels).check()
+
+
+def test_contexts_without_textures(context: tuple[Compressor, CodecModel], tmp_path: Path) -> None:
+    """As the first files had them."""
+    part = context[1].pixels
+    assert isinstance(part, ContextTables)
+    weights, place = np.zeros((3, 6, 14), np.int16), np.zeros((3, 6), np.int32)
+    weights[..., :2] = 2048
+    plain = replace(part, weights=weights, energy=weights, bias=place, base=place, levels=None, slopes=None)
+    model = replace(context[1], pixels=plain)
+    model.save(tmp_path / "plain.fsarm")
+    loaded = CodecModel.load(tmp_path / "plain.fsarm")
+    assert isinstance(loaded.pixels, ContextTables) and loaded.pixels.levels is None
+    assert loaded.id == model.id != context[1].id
+    images = smooth_images(3)
+    assert np.array_equal(Codec(model).decode(Codec(loaded).encode(images)), images)
+
+
+def test_damaged_textures_are_refused(context: tuple[Compressor, CodecModel]) -> None:
+    part = context[1].pixels
+    assert isinstance(part, ContextTables) and part.levels is not None
+    tensors: dict[str, NDArray[Any]] = {}
+    description = part.put(tensors, deflate)
+    assert description == {"states": 6, "textures": 16}
+    again = ContextTables.get(description, tensors)
+    assert all(np.array_equal(getattr(again, name), value) for name, value in vars(part).items())
+    damaged: list[tuple[object, dict[str, NDArray[Any]]]] = [
+        ({"states": 6}, tensors),  # then weights are not deflated
+        ({"states": 6, "textures": 15}, tensors),
+        ({"states": 6, "textures": None}, tensors),
+        ({"states": 7, "textures": 16}, tensors),
+        (description, tensors | {"pixels.weights": deflate(part.weights[:, :, :, :17])}),
+        (description, tensors | {"pixels.energy": deflate(part.weights)}),
+        (description, tensors | {"pixels.weights": tensors["pixels.weights"][:-1]}),
+        (description, tensors | {"pixels.bias": part.bias[0]}),
+        (description, tensors | {"pixels.levels": part.levels.astype(np.int32)}),
+        (description, {name: value for name, value in tensors.items() if name != "pixels.slopes"}),
+    ]
+    for changed, values in damaged:
+        with pytest.raises(DamagedStreamError):
+            ContextTables.get(changed, values)
+    swapped = ContextTables.get(description, tensors | {"pixels.levels": part.levels[:, :2].copy()})
+    with pytest.raises(NetworkError):
+        swapped.check(None)
 
 
 def test_planes(planes: tuple[Compressor, CodecModel], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fsar_lab.errors import DamagedStreamError, TableError
 STATES = 5
 AROUND = [(0, -1), (-1, 0), (-1, -1), (-1, 1)]  # row, column
 TAPS = [(0, *at) for at in AROUND] + [(-back, *at) for back in (1, 2) for at in [(0, 0), *AROUND]]
+WIDE = [*AROUND, (0, -2), (-2, 0), (-2, 1), (-1, -2), (-1, 2), (-2, -1)]
 
 
 def arguments(seed: int = 0, large: bool = False) -> dict[str, np.ndarray]:
@@ -37,6 +38,21 @@ def arguments(seed: int = 0, large: bool = False) -> dict[str, np.ndarray]:
         "base": rng.integers(-6000, 6000, place).astype(np.int32),
         "thresholds": rng.integers(0, 400000, (3, STATES - 1)).astype(np.int32),  # in no order
     }
+
+
+def textured_arguments(large: bool = False) -> dict[str, np.ndarray]:
+    """The same with textures."""
+    rng, a = np.random.default_rng(5), arguments(large=large)
+    sizes = {"weights": (3, 2, 16, 32), "energy": (3, 2, 16, 17), "bias": (3, 2, 16), "base": (3, 2, 16)}
+    drawn = {name: rng.choice(a[name].reshape(-1), size) for name, size in sizes.items()}
+    if large:
+        bounds = (-(2**15), 2**15, (3, 3))
+        return a | drawn | {"levels": _int16(rng, *bounds), "slopes": _int16(rng, *bounds)}
+    return a | drawn | {"levels": _int16(rng, 0, 200, (3, 3)), "slopes": _int16(rng, -50, 50, (3, 3))}
+
+
+def _int16(rng: np.random.Generator, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(low, high, shape).astype(np.int16)
 
 
 def tables(seed: int = 1) -> entropy.Tables:
@@ -71,16 +87,58 @@ def reference(image: np.ndarray, a: dict[str, np.ndarray]) -> tuple[np.ndarray, 
     return symbols, index
 
 
+def textured_reference(image: np.ndarray, a: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The same with textures."""
+    height, width, _ = image.shape
+    errors, symbols, index = (np.empty(image.shape, np.int64) for _ in range(3))
+
+    def seen(plane: np.ndarray, outside: int, row: int, y: int, x: int, c: int) -> int:
+        if row == 1 and y < 0:
+            y += 1
+        if x < 0:
+            x, y = 0, y - 1
+        return outside if y < 0 else int(plane[y, min(x, width - 1), c])
+
+    def around(plane: np.ndarray, outside: int, taps: tuple[int, int], y: int, x: int, c: int) -> list[int]:
+        offsets = [(0, *at) for at in WIDE[: taps[0]]]
+        offsets += [(b, *at) for b in range(1, c + 1) for at in [(0, 0), *WIDE[: taps[1]]]]
+        return [seen(plane, outside, y, y + dy, x + dx, c - b) for b, dy, dx in offsets]
+
+    for y in range(height):
+        for x in range(width):
+            for c in range(3):
+                v, e = around(image, 128, (10, 10), y, x, c), around(errors, 24, (7, 4), y, x, c)
+                place = int(y > 0)
+                across = abs(v[0] - v[4]) + abs(v[1] - v[2]) + abs(v[3] - v[1])
+                down = abs(v[0] - v[2]) + abs(v[1] - v[5]) + abs(v[3] - v[6])
+                if c > 0:
+                    across += 2 * abs(v[10] - v[11])
+                    down += 2 * abs(v[10] - v[12])
+                total, lean = across + down, 64 * (down - across)
+                k = 4 * sum(int(level) <= total for level in a["levels"][c])
+                k += sum(int(slope) * (total + 8) <= lean for slope in a["slopes"][c])
+                value, activity = int(a["bias"][c, place, k]) + 2048, int(a["base"][c, place, k])
+                value += sum(int(w) * s for w, s in zip(a["weights"][c, place, k], v))
+                activity += sum(int(w) * abs(s) for w, s in zip(a["energy"][c, place, k], e))
+                error = int(image[y, x, c]) - min(max(value >> 12, 0), 255)
+                errors[y, x, c] = abs(error)
+                symbols[y, x, c] = (error if value >> 11 & 1 else -error) % 256
+                index[y, x, c] = c * STATES + sum(int(t) <= activity for t in a["thresholds"][c])
+    return symbols.astype(np.uint8), index.astype(np.uint16)
+
+
 @pytest.mark.parametrize("shape", [(1, 5, 7), (3, 1, 1), (2, 4, 1), (2, 1, 9), (40, 6, 5), (70, 2, 3)])
 @pytest.mark.parametrize("large", [False, True])
-def test_the_documented_rule(shape: tuple[int, int, int], large: bool) -> None:
-    a, images, t = arguments(large=large), photographs(*shape), tables()
+@pytest.mark.parametrize("textured", [False, True])
+def test_the_documented_rule(shape: tuple[int, int, int], large: bool, textured: bool) -> None:
+    a = textured_arguments(large) if textured else arguments(large=large)
+    images, t = photographs(*shape), tables()
     model = entropy.ContextModel(t, **a)
     encoder = entropy.Encoder(shape[0])
     encoder.push_context(model, images)
     streams = encoder.finish()
 
-    pairs = [reference(image, a) for image in images]
+    pairs = [(textured_reference if textured else reference)(image, a) for image in images]
     symbols, index = (np.stack([pair[i].reshape(-1) for pair in pairs]) for i in range(2))
     plain = entropy.Encoder(shape[0])
     plain.push_indexed(t, symbols, index)
@@ -92,9 +150,11 @@ def test_the_documented_rule(shape: tuple[int, int, int], large: bool) -> None:
 
 
 @pytest.mark.parametrize("layout", ["tree", "buckets", "splits"])
-def test_layouts_and_groups_side_by_side(layout: entropy.tables.Layout) -> None:
+@pytest.mark.parametrize("textured", [False, True])
+def test_layouts_and_groups_side_by_side(layout: entropy.tables.Layout, textured: bool) -> None:
     counts = ref.random_counts(np.random.default_rng(3), 3 * STATES, 256, 16)
-    model = entropy.ContextModel(entropy.Tables(counts, 16, layout), **arguments(4))
+    a = textured_arguments() if textured else arguments(4)
+    model = entropy.ContextModel(entropy.Tables(counts, 16, layout), **a)
     images = photographs(100, 7, 8)
     encoder = entropy.Encoder(100, threads=2)
     encoder.push_context(model, images)
@@ -152,6 +212,16 @@ def test_refusals() -> None:
         entropy.ContextModel(good, **(a | {"weights": a["weights"][:2]}))
     with pytest.raises(TypeError):
         entropy.ContextModel(good, **(a | {"bias": a["bias"].astype(np.int64)}))
+    textured = textured_arguments()
+    for name in ("levels", "slopes"):
+        with pytest.raises((TypeError, ValueError)):
+            entropy.ContextModel(good, **(textured | {name: None}))
+        with pytest.raises(ValueError, match="shape"):
+            entropy.ContextModel(good, **(textured | {name: textured[name][:2].copy()}))
+    with pytest.raises(ValueError, match="shape"):
+        entropy.ContextModel(good, **(textured | {"energy": textured["weights"]}))
+    with pytest.raises(TableError):
+        entropy.ContextModel(good, **(textured | {"base": np.full((3, 2, 16), 2**30 + 1, np.int32)}))
     model = entropy.ContextModel(good, **a)
     with pytest.raises(ValueError, match="must be"):
         entropy.Decoder(entropy.Encoder(2).finish(), 2).pop_context(model, (3, 4, 4))

@@ -2,7 +2,7 @@
 
 All weights and pixels follow from formulas, so that the test can make the pixels anew. Run it only when what
 is written has changed on purpose. The blobs in `earlier/` were written before there were stored groups and
-waves, and stay readable.
+waves, or before contexts had textures, and stay readable.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.model import CodecModel
 
 FOLDER = Path(__file__).parent
+EARLIER_CONTEXT = FOLDER / "earlier" / "context_without_textures.fsb"
 
 
 def _maker() -> ModuleType:
@@ -63,9 +64,17 @@ def test_codecs_of_the_zoo(name: str) -> None:
 @pytest.mark.parametrize("name", ["context", "small", "made"])
 def test_blobs_without_stored_groups_and_waves(name: str) -> None:
     """As they were written before there were any."""
-    path = FOLDER / maker.MODEL if name == "made" else zoo.codec_path(name)
-    decoded = Codec.load(path, threads=1).decode((FOLDER / "earlier" / f"{name}.fsb").read_bytes())
+    paths = {"made": FOLDER / maker.MODEL, "context": FOLDER / "earlier" / "context.fsarm"}
+    codec = Codec.load(paths.get(name, zoo.codec_path("small")), threads=1)
+    decoded = codec.decode((FOLDER / "earlier" / f"{name}.fsb").read_bytes())
     assert all(np.array_equal(a, b) for a, b in zip(decoded, maker.images("mixed"), strict=True))
+
+
+def test_contexts_before_they_had_textures() -> None:
+    codec = Codec.load(FOLDER / "earlier" / "context.fsarm", threads=1)
+    images, data = maker.images("wave") + maker.images("poster"), EARLIER_CONTEXT.read_bytes()
+    assert all(np.array_equal(a, b) for a, b in zip(codec.decode(data), images, strict=True))
+    assert codec.encode(images) == data
 
 
 def test_a_lone_image_before_it_had_a_container_of_its_own(golden_model: CodecModel) -> None:
