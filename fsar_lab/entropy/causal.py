@@ -33,11 +33,22 @@ class CausalShape:
     hidden: int
     mixtures: int
     conditions: int = 0
+    pair: bool = False
+
+    @property
+    def samples(self) -> int:
+        """Samples that the network is asked for at once: of one pixel or of two."""
+        return 2 * COLOURS if self.pair else COLOURS
+
+    @property
+    def reach(self) -> int:
+        """Places to the left and right that the first matrix sees; a place is one pixel or two."""
+        return (self.radius + 1) // 2 if self.pair else self.radius
 
     @property
     def window(self) -> int:
         """Pixels that the first matrix sees."""
-        return 2 * self.radius * (self.radius + 1)
+        return (self.radius * (2 * self.reach + 1) + self.reach) * self.samples // COLOURS
 
     @property
     def inputs(self) -> int:
@@ -56,23 +67,23 @@ class CausalShape:
                 (f"outer.{b}", self.width, self.inner),
             )
         ]
-        heads = [(f"head.{c}", 3 * self.mixtures, self.hidden) for c in range(COLOURS)]
-        neck = ("neck", COLOURS * self.hidden, self.width)
-        return [("first", self.width + COLOURS, self.inputs), *blocks, neck, *heads]
+        heads = [(f"head.{c}", 3 * self.mixtures, self.hidden) for c in range(self.samples)]
+        neck = ("neck", self.samples * self.hidden, self.width)
+        return [("first", self.width + self.samples, self.inputs), *blocks, neck, *heads]
 
     @property
     def arrays(self) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
         """Element type and shape of every array, in the order of `ec_causal_parts`."""
-        outputs = sum(rows for _, rows, _ in self.matrices)
+        outputs, samples = sum(rows for _, rows, _ in self.matrices), self.samples
         return {
-            "first": (np.int16, (self.width + COLOURS, self.inputs)),
+            "first": (np.int16, (self.width + samples, self.inputs)),
             "weights": (np.int8, (sum(rows * columns for _, rows, columns in self.matrices[1:]),)),
             "bias": (np.int32, (outputs,)),
             "shift": (np.uint8, (outputs,)),
             "stream_shift": (np.uint8, (self.blocks + 1, self.width)),
-            "own_shift": (np.uint8, (COLOURS, self.hidden)),
-            "colour": (np.int16, (COLOURS, self.hidden, 2)),
-            "couple": (np.int16, (COLOURS, 2)),
+            "own_shift": (np.uint8, (samples, self.hidden)),
+            "colour": (np.int16, (samples, self.hidden, samples - 1)),
+            "couple": (np.int16, (samples, samples - 1)),
             "inverse": (np.int32, (SCALES,)),
             "sigmoid": (np.uint16, (STEPS + 1,)),
             "exponentials": (np.uint16, (EXPONENTIALS,)),
@@ -103,6 +114,7 @@ class CausalModel:
                 shape.hidden,
                 shape.mixtures,
                 shape.conditions,
+                shape.pair,
             ],
         )
         pointers = [ffi.from_buffer(array) for array in held]
