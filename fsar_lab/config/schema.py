@@ -302,6 +302,7 @@ class CausalNetConfig:
     spatial: bool = True  # blocks see five places, not one
     hidden: int = 16  # units of each colour's head
     mixtures: int = 3  # logistics of each distribution
+    pair: bool = False  # asked once for two pixels of a row: nearly half the work, and no conditions
     conditions: int = (
         8  # bytes that the synthesis network says of every place; without a backbone there are none
     )

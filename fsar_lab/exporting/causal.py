@@ -48,6 +48,7 @@ def causal_tables(net: CausalNet) -> CausalNetTables:
         config.hidden,
         config.mixtures,
         net.conditions,
+        config.pair,
     )
     matrices = _Matrices(net)
     first = matrices.add_first(net)
@@ -61,7 +62,7 @@ def causal_tables(net: CausalNet) -> CausalNetTables:
     matrices.add("neck_matrix", neck.flatten(1), net.neck.bias, STREAM_BITS)
     k = config.mixtures
     units = torch.tensor([LOGIT_BITS] * k + [OFFSET_BITS] * k + [SCALE_BITS] * k)
-    for c in range(COLOURS):
+    for c in range(net.samples):
         head = rounding.integers(f"head_matrix_{c}", net.heads[c], f"own_{c}")
         bias = net.bias[c].detach().clone()
         bias[2 * k :] -= LOG_SCALE_MIN
@@ -71,7 +72,7 @@ def causal_tables(net: CausalNet) -> CausalNetTables:
         "first": first,
         **matrices.arrays(),
         "stream_shift": _stack([STREAM_BITS - rounding.exponents(name) for name in streams], np.uint8),
-        "own_shift": _stack([STREAM_BITS - rounding.exponents(f"own_{c}") for c in range(COLOURS)], np.uint8),
+        "own_shift": _stack([STREAM_BITS - rounding.exponents(f"own_{c}") for c in range(net.samples)], np.uint8),
         "colour": _words(net.colour * (2.0**STREAM_BITS / NEAR / GREY_STEPS), COLOUR_BITS),
         "couple": _words(net.couple, COUPLE_BITS),
         **tables(),
@@ -95,26 +96,26 @@ class _Matrices:
         self.shifts: list[Tensor] = []
 
     def add_first(self, net: CausalNet) -> NDArray[np.int16]:
-        """The first matrix and below it the linear prediction, [width + 3, 4 * window + conditions].
+        """The first matrix and below it the linear prediction, [width + 3 P, 4 * window + conditions].
 
-        Of every place red, green, blue and presence. What is outside the image is grey, and the networks know
+        Of every pixel red, green, blue and presence. What is outside the image is grey, and the networks know
         it as 0: the biases make up for it. The linear prediction sees no conditions.
         """
         features = self.rounding.integers("first_matrix", net.first.masked / PIXEL)
         linear = torch.floor(net.skip.masked.detach().double() * 2.0**LINEAR_BITS + 0.5).to(torch.int64)
-        linear = functional.pad(linear, (0, 0, 0, 0, 0, 1))  # presence says nothing
-        weight = torch.cat([features, linear])[:, :, net.first.mask.bool()].transpose(1, 2)
+        linear = linear.unflatten(1, (-1, COLOURS))
+        linear = functional.pad(linear, (0, 0, 0, 0, 0, 1)).flatten(1, 2)  # presence says nothing
+        weight = torch.cat([features, linear])[:, :, net.first.mask.bool()].transpose(1, 2).flatten(1)
         exponents = self.rounding.exponents("first_matrix")
-        grey = torch.full((COLOURS,), int(GREY) << LINEAR_BITS)
+        grey = torch.full((net.samples,), int(GREY) << LINEAR_BITS)
         bias = torch.cat([_fixed(net.first.bias, exponents), grey])
-        self.biases.append(bias - int(GREY) * weight[:, :, :COLOURS].sum((1, 2)))
-        grey_shift = torch.full((COLOURS,), LINEAR_BITS - GREY_STEPS.bit_length() + 1)
+        self.biases.append(bias - int(GREY) * weight.unflatten(1, (-1, COLOURS + 1))[..., :COLOURS].sum((1, 2)))
+        grey_shift = torch.full((net.samples,), LINEAR_BITS - GREY_STEPS.bit_length() + 1)
         self.shifts.append(torch.cat([exponents - STREAM_BITS, grey_shift]))
-        words = weight.flatten(1)
         if net.conditions:
             said = self.rounding.integers("first_matrix", net.condition.weight, "conditions").flatten(1)
-            words = torch.cat([words, functional.pad(said, (0, 0, 0, COLOURS))], 1)
-        words = words.clamp(-LARGEST_WORD, LARGEST_WORD)
+            weight = torch.cat([weight, functional.pad(said, (0, 0, 0, net.samples))], 1)
+        words = weight.clamp(-LARGEST_WORD, LARGEST_WORD)
         return np.ascontiguousarray(words.numpy().astype(np.int16))
 
     def add(self, name: str, weight: Tensor, bias: Tensor | None, bits: Tensor | int) -> None:

@@ -8,6 +8,9 @@ the network and carries the means; it starts as 0.75 left + 0.75 up - 0.5 up-lef
 With latents, the synthesis network says a few bytes of every place, its *conditions*, known before any pixel;
 this network sees those of the current place beside the window (conditional PixelCNN, arXiv:1606.05328).
 
+A network for pairs is asked once for two pixels of a row, whose six samples are one place: convolutions are over
+places, and the heads of the right pixel also see how far those of the left one were off.
+
 Coded: by the integers that `exporting.causal` makes of it, entropy_c.h, "Causal networks".
 """
 
@@ -43,11 +46,14 @@ class MaskedConv(nn.Conv2d):
 
     mask: Tensor
 
-    def __init__(self, inputs: int, outputs: int, r: int, kind: str, bias: bool = True) -> None:
-        super().__init__(inputs, outputs, 2 * r + 1, padding=r, bias=bias)
-        mask = torch.zeros(2 * r + 1, 2 * r + 1)
-        mask[:r] = 1
-        mask[r, : r + (kind == "B")] = 1
+    def __init__(
+        self, inputs: int, outputs: int, reach: tuple[int, int], kind: str, bias: bool = True
+    ) -> None:
+        rows, columns = reach  # up, and to each side
+        super().__init__(inputs, outputs, (2 * rows + 1, 2 * columns + 1), padding=reach, bias=bias)
+        mask = torch.zeros(2 * rows + 1, 2 * columns + 1)
+        mask[:rows] = 1
+        mask[rows, : columns + (kind == "B")] = 1
         self.register_buffer("mask", mask, persistent=False)
         with torch.no_grad():
             self.weight.mul_(math.sqrt(mask.numel() / float(mask.sum())))
@@ -63,7 +69,7 @@ class Block(nn.Module):
 
     def __init__(self, config: CausalNetConfig) -> None:
         super().__init__()
-        a = MaskedConv(config.width, config.inner, 1, "B") if config.spatial else None
+        a = MaskedConv(config.width, config.inner, (1, 1), "B") if config.spatial else None
         self.a = a or nn.Conv2d(config.width, config.inner, 1)
         self.b = nn.Conv2d(config.inner, config.width, 1)
         with torch.no_grad():
@@ -86,27 +92,23 @@ class CausalNet(nn.Module):
         self.config = config
         self.conditions = config.conditions if conditioned else 0
         k, hidden = config.mixtures, config.hidden
-        self.first = MaskedConv(
-            COLOURS + 1, config.width, config.radius, "A"
-        )  # a plane of ones shows the border
+        self.pixels = 2 if config.pair else 1  # of a place
+        samples = self.samples = COLOURS * self.pixels
+        self.reach = (config.radius, (config.radius + self.pixels - 1) // self.pixels)
+        # A plane of ones for each pixel shows the border.
+        self.first = MaskedConv(samples + self.pixels, config.width, self.reach, "A")
         if self.conditions:
             self.condition = nn.Conv2d(self.conditions, config.width, 1, bias=False)
         self.body = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.neck = nn.Conv2d(config.width, COLOURS * hidden, 1)
-        self.colour = nn.Parameter(torch.randn(COLOURS, hidden, 2) * 0.3)  # of the residuals before
-        self.heads = nn.Parameter(torch.randn(COLOURS, 3 * k, hidden) * (0.3 / math.sqrt(hidden)))
-        bias = torch.zeros(COLOURS, 3, k)
+        self.neck = nn.Conv2d(config.width, samples * hidden, 1)
+        self.colour = nn.Parameter(torch.randn(samples, hidden, samples - 1) * 0.3)  # of the residuals before
+        self.heads = nn.Parameter(torch.randn(samples, 3 * k, hidden) * (0.3 / math.sqrt(hidden)))
+        bias = torch.zeros(samples, 3, k)
         bias[:, 2] = torch.linspace(0.5, 2.5, k)  # log scale in grey levels
-        self.bias = nn.Parameter(bias.view(COLOURS, -1))
-        self.skip = MaskedConv(COLOURS, COLOURS, config.radius, "A", bias=False)  # linear prediction
-        self.couple = nn.Parameter(torch.tensor([[0.0, 0.0], [0.8, 0.0], [0.2, 0.7]]))  # of the residuals
-        r = config.radius
-        with torch.no_grad():
-            self.skip.weight.zero_()
-            for c in range(COLOURS):
-                self.skip.weight[c, c, r, r - 1] = 0.75
-                self.skip.weight[c, c, r - 1, r] = 0.75
-                self.skip.weight[c, c, r - 1, r - 1] = -0.5
+        self.bias = nn.Parameter(bias.view(samples, -1))
+        self.skip = MaskedConv(samples, samples, self.reach, "A", bias=False)  # linear prediction
+        self.couple = nn.Parameter(torch.zeros(samples, samples - 1))  # of the residuals
+        self._start_linear()
         numbers = range(config.blocks)
         self.rounding = Rounding(
             activations={
@@ -114,20 +116,43 @@ class CausalNet(nn.Module):
                 **{f"stream_{b}": config.width for b in numbers},
                 **{f"inner_{b}": config.inner for b in numbers},
                 "stream_out": config.width,
-                **{f"own_{c}": hidden for c in range(COLOURS)},
+                **{f"own_{c}": hidden for c in range(samples)},
             },
             matrices={
                 "first_matrix": config.width,
                 **{f"inner_matrix_{b}": config.inner for b in numbers},
                 **{f"outer_matrix_{b}": config.width for b in numbers},
-                "neck_matrix": COLOURS * hidden,
-                **{f"head_matrix_{c}": 3 * k for c in range(COLOURS)},
+                "neck_matrix": samples * hidden,
+                **{f"head_matrix_{c}": 3 * k for c in range(samples)},
             },
             finest=STREAM_BITS,
             words=["first_matrix"],
         )
         if config.weights is not None:
             self._load(config.weights)
+
+    @torch.no_grad()
+    def _start_linear(self) -> None:
+        """0.75 left + 0.75 up - 0.5 up-left of the same colour, and shares of the residuals of those before."""
+        rows, columns = self.reach
+        weight, couple = self.skip.weight.zero_(), self.couple
+        beside = torch.tensor([[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.2, 0.7, 0.0]])
+        couple[:COLOURS, : COLOURS - 1] = beside[:, : COLOURS - 1]
+        for c in range(COLOURS):
+            nearest = self.samples - COLOURS + c  # of the place to the left: its right pixel
+            weight[c, nearest, rows, columns - 1] = 0.75
+            weight[c, c, rows - 1, columns] = 0.75
+            weight[c, nearest, rows - 1, columns - 1] = -0.5
+        if not self.config.pair:
+            return
+        # The left pixel is what was predicted of it and its residual.
+        weight[COLOURS:] = 0.75 * weight[:COLOURS]
+        for c in range(COLOURS):
+            weight[COLOURS + c, COLOURS + c, rows - 1, columns] += 0.75
+            weight[COLOURS + c, c, rows - 1, columns] -= 0.5
+        couple[COLOURS:, COLOURS:] = beside[:, : COLOURS - 1]
+        # Its residuals count by 0.75, less what they have moved the colours before by already.
+        couple[COLOURS:, :COLOURS] = 0.75 * (torch.eye(COLOURS) - beside)
 
     def _load(self, name: str) -> None:
         """Weights of the zoo. More blocks, spatial ones and conditions leave the function as it was."""
@@ -156,11 +181,11 @@ class CausalNet(nn.Module):
     @property
     def macs(self) -> int:
         """Multiply-adds for one pixel (all colours) when every feature is computed once."""
-        c = self.config
-        window = 2 * c.radius * (c.radius + 1) * COLOURS * (c.width + COLOURS) + c.width * self.conditions
+        c, samples = self.config, self.samples
+        window = int(self.first.mask.sum()) * samples * (c.width + samples) + c.width * self.conditions
         block = c.width * c.inner * ((5 if c.spatial else 1) + 1)
-        heads = COLOURS * c.hidden * (c.width + COLOURS * c.mixtures + 2)
-        return window + c.blocks * block + heads
+        heads = samples * c.hidden * (c.width + 3 * c.mixtures + samples - 1)
+        return (window + c.blocks * block + heads) // self.pixels
 
     def on_step(self, step: int, steps: int) -> None:
         """Begin to round when it is time."""
@@ -186,7 +211,7 @@ class CausalNet(nn.Module):
         rounding.choose("neck_matrix", self.neck.weight, STREAM_BITS, "stream_out")
         k = self.config.mixtures
         least = torch.tensor([LOGIT_BITS] * k + [OFFSET_BITS] * k + [SCALE_BITS] * k)
-        for c in range(COLOURS):
+        for c in range(self.samples):
             rounding.choose(f"head_matrix_{c}", self.heads[c], least, f"own_{c}")
         rounding.measuring = False
         rounding.on.fill_(1)
@@ -199,8 +224,11 @@ class CausalNet(nn.Module):
         return weight
 
     def _stream(self, inputs: Tensor, theta: Tensor | None) -> Tensor:
-        """Colours and ones [N, 4, H, W], theta [N, conditions, H, W] -> the neck's [N, 3 hidden, H, W]."""
-        rounding, r = self.rounding, self.config.radius
+        """Pixels and ones [N, 4 P, H, W / P], theta -> the neck's [N, 3 P hidden, H, W / P], P pixels a place.
+
+        theta: [N, conditions, H, W].
+        """
+        rounding, r = self.rounding, self.reach
         first = rounding.matrix("first_matrix", self.first.masked / PIXEL) * PIXEL
         h = functional.conv2d(inputs, first, self.first.bias, padding=r)
         if self.conditions:
@@ -221,34 +249,49 @@ class CausalNet(nn.Module):
         return functional.conv2d(u, neck, self.neck.bias)
 
     def _linear(self, centred: Tensor) -> Tensor:
-        """The linear prediction in grey levels, [N, 3, H, W]."""
+        """The linear prediction in grey levels, of pixels [N, 3 P, H, W / P] and like them."""
         weight = self.skip.masked
         if not self.rounding.active:
-            return functional.conv2d(centred, weight, padding=self.config.radius) + GREY
+            return functional.conv2d(centred, weight, padding=self.reach) + GREY
         unit = 2.0**LINEAR_BITS
         weight = through(weight, half_up(weight * unit) / unit)
-        linear = functional.conv2d(centred, weight, padding=self.config.radius) + GREY
+        linear = functional.conv2d(centred, weight, padding=self.reach) + GREY
         return through(linear, half_up(linear * STEPS) / STEPS)
 
+    def _places(self, x: Tensor, outside: float = GREY) -> Tensor:
+        """Columns of [N, C, H, W] taken together, P to a place: [N, P C, H, W / P], rounded up."""
+        if self.pixels == 1:
+            return x
+        n, channels, height, width = x.shape
+        x = functional.pad(x, (0, width % 2), value=outside)
+        return x.view(n, channels, height, -1, 2).permute(0, 4, 1, 2, 3).flatten(1, 2)
+
+    def _columns(self, x: Tensor, width: int) -> Tensor:
+        """What `places` took together, taken apart: [N, P C, H, W / P] -> [N, C, H, W]."""
+        if self.pixels == 1:
+            return x
+        return x.unflatten(1, (2, -1)).permute(0, 2, 3, 4, 1).flatten(3)[..., :width]
+
     def _features(self, x: Tensor, theta: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Means [N, 3, H, W] and head outputs [N, 3, 3, K, H, W]; arguments as `nats` has them."""
-        value = x.float()
+        """Means [N, 3 P, H, W / P] and head outputs [N, 3 P, 3, K, H, W / P]; arguments as `nats` has them."""
+        value, ones = self._places(x.float()), self._places(torch.ones_like(x[:, :1]).float(), 0.0)
         centred = value - GREY
-        inputs = torch.cat([centred / PIXEL, torch.ones_like(centred[:, :1])], 1)
+        inputs = torch.cat([centred.unflatten(1, (self.pixels, COLOURS)) / PIXEL, ones.unsqueeze(2)], 2)
+        inputs = inputs.flatten(1, 2)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda and not self.rounding.active):
             features = self._stream(inputs, theta)
         n, _, height, width = features.shape
-        own = features.float().view(n, COLOURS, self.config.hidden, height, width)
+        own = features.float().view(n, self.samples, self.config.hidden, height, width)
         linear = self._linear(centred)
         residual = value - linear
         seen = (residual / NEAR).clamp(-8, 8)
         means, outs = [], []
-        for c in range(COLOURS):
+        for c in range(self.samples):
             before, mean = own[:, c], linear[:, c]
-            for b in range(c):
-                before = before + self.colour[c, :, b].view(1, -1, 1, 1) * seen[:, b : b + 1]
-                mean = mean + self.couple[c, b] * residual[:, b]
+            if c > 0:
+                before = before + functional.conv2d(seen[:, :c], self.colour[c, :, :c, None, None])
+                mean = mean + torch.einsum("b,nbyx->nyx", self.couple[c, :c], residual[:, :c])
             head = self.rounding.matrix(f"head_matrix_{c}", self.heads[c], f"own_{c}")
             out = torch.einsum("oh,nhyx->noyx", head, self.rounding.activation(f"own_{c}", before))
             out = out + self.bias[c].view(1, -1, 1, 1)
@@ -261,9 +304,9 @@ class CausalNet(nn.Module):
         means, outs = self._features(x, theta)
         if self.rounding.measuring:
             self._choose()
-        value = x.float()
-        bits = [mixture_bits(value[:, c : c + 1], means[:, c, None], outs[:, c]) for c in range(COLOURS)]
-        return torch.stack(bits, 1) * math.log(2)
+        value = self._places(x.float())
+        bits = [mixture_bits(value[:, c : c + 1], means[:, c, None], outs[:, c]) for c in range(self.samples)]
+        return self._columns(torch.stack(bits, 1), x.shape[-1]) * math.log(2)
 
     def fit(self, x: Tensor) -> Tensor:
         """Nothing to take from training pixels; returns the synthesis head's starting bias [conditions]."""
