@@ -12,7 +12,7 @@
  * need it. Rings of `steps` steps. */
 typedef struct handed_t {
     size_t steps;
-    uint32_t *pixels;                    /* [steps][radius] */
+    uint32_t *pixels;                    /* [steps][pixels of a place][radius] */
     uint32_t *streams[EC_CAUSAL_BLOCKS]; /* [steps][quads] */
 } handed_t;
 
@@ -23,26 +23,30 @@ typedef struct sizes_t {
         all;
 } sizes_t;
 
-/* g: of a wave, or NULL; rows: of intervals that a step pushes. */
+/* Places of a row. */
+static uint32_t columns_of(const ec_causal *m, uint32_t width) { return (width + m->pixels - 1) / m->pixels; }
+
+/* g: of a wave, or NULL; rows: of intervals that a pixel pushes. */
 static sizes_t sizes_of(const ec_causal *m, const ec_geometry *g, uint32_t height, uint32_t width,
                         uint32_t rows) {
     const ec_causal_shape *s = &m->shape;
-    const size_t quads = s->width / 4, steps = g ? g->end : (size_t)height * width;
+    const size_t columns = columns_of(m, width), quads = s->width / 4;
+    const size_t steps = g ? g->end : height * columns;
     uint32_t widest = s->width > s->inner ? s->width : s->inner;
     widest = widest > s->hidden ? widest : s->hidden;
-    sizes_t n = {.lag = g ? g->lag : (size_t)width + s->radius, .stride = EC_LANES + (g ? WAVE_PAD : 0)};
-    n.ring = (s->radius + 1) * n.lag; /* the window reaches radius * (lag + 1) steps back */
+    sizes_t n = {.lag = g ? g->lag : columns + m->reach, .stride = EC_LANES + (g ? WAVE_PAD : 0)};
+    n.ring = (s->radius + 1) * n.lag; /* the window reaches radius * lag + reach steps back */
     n.stream_ring = 2 * n.lag;
-    n.pixels = n.ring * n.stride;
+    n.pixels = n.ring * m->pixels * n.stride;
     n.streams = s->spatial ? n.stream_ring * quads * n.stride : quads * EC_LANES;
     n.conditions = (size_t)width * (s->conditions / 4) * EC_LANES;
-    n.stream = (size_t)ec_padded(2 * (s->width + COLOURS)) / 2 * EC_LANES;
+    n.stream = (size_t)ec_padded(2 * (s->width + m->samples)) / 2 * EC_LANES;
     n.quads = (size_t)ec_padded(widest) / 4 * EC_LANES;
-    n.own = (size_t)ec_padded(COLOURS * s->hidden) * EC_LANES;
+    n.own = (size_t)ec_padded(m->samples * s->hidden) * EC_LANES;
     n.out = (size_t)ec_padded(3 * s->mixtures) * EC_LANES;
-    n.handed_pixels = g ? (g->skew + 1) * s->radius : 0;
+    n.handed_pixels = g ? (g->skew + 1) * m->pixels * s->radius : 0;
     n.handed_streams = g && s->spatial ? (g->skew + 1) * quads : 0;
-    n.intervals = steps * rows * EC_LANES;
+    n.intervals = steps * m->pixels * rows * EC_LANES;
     n.all = n.pixels + s->blocks * (n.streams + n.handed_streams) + n.conditions + n.stream + n.quads +
             n.own + n.out + n.handed_pixels + n.intervals;
     return n;
@@ -60,6 +64,7 @@ static ec_causal_work open_work(const ec_causal *m, const ec_geometry *g, uint32
     scratch += (64 - (uintptr_t)scratch % 64) % 64 / 4; /* vectors within cache lines */
     ec_causal_work w = {.height = height,
                         .width = width,
+                        .columns = columns_of(m, width),
                         .across = g != NULL,
                         .lag = n.lag,
                         .stride = n.stride,
@@ -90,11 +95,6 @@ static ec_causal_work open_work(const ec_causal *m, const ec_geometry *g, uint32
     return w;
 }
 
-/* The pixels of a step. */
-static uint32_t *pixels_of(const ec_causal_work *w, size_t step) {
-    return w->pixels + step % w->ring * w->stride + (w->stride - EC_LANES);
-}
-
 static uint32_t pixel_from(const uint8_t *from) {
     return EC_CAUSAL_INSIDE | from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16;
 }
@@ -110,14 +110,17 @@ size_t ec_causal_scratch(const ec_causal *m, uint32_t height, uint32_t width) {
 }
 
 /* Row y in the ring; columns not coded yet hold an older row, which no window sees. */
-static void read_row(const ec_causal_work *w, uint32_t y, uint32_t lanes, const uint8_t *images) {
-    uint32_t *row = pixels_of(w, y * w->lag);
+static void read_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
+                     const uint8_t *images) {
+    uint32_t *row = ec_causal_pixels(m, w, y * w->lag, 0);
     const size_t image = (size_t)w->height * w->width * COLOURS;
     for (uint32_t lane = 0; lane < EC_LANES; lane++) {
         const uint8_t *from =
             images + (lane < lanes ? lane : lanes - 1) * image + (size_t)y * w->width * COLOURS;
         for (uint32_t x = 0; x < w->width; x++, from += COLOURS)
             row[(size_t)x * EC_LANES + lane] = pixel_from(from);
+        for (uint32_t x = w->width; x < w->columns * m->pixels; x++)
+            row[(size_t)x * EC_LANES + lane] = EC_CAUSAL_BORDER;
     }
 }
 
@@ -134,8 +137,9 @@ static void read_conditions(const ec_causal *m, const ec_causal_work *w, uint32_
     }
 }
 
-static void write_row(const ec_causal_work *w, uint32_t y, uint32_t lanes, uint8_t *images) {
-    const uint32_t *row = pixels_of(w, y * w->lag);
+static void write_row(const ec_causal *m, const ec_causal_work *w, uint32_t y, uint32_t lanes,
+                      uint8_t *images) {
+    const uint32_t *row = ec_causal_pixels(m, w, y * w->lag, 0);
     const size_t image = (size_t)w->height * w->width * COLOURS;
     for (uint32_t lane = 0; lane < lanes; lane++) {
         uint8_t *to = images + lane * image + (size_t)y * w->width * COLOURS;
@@ -148,19 +152,22 @@ int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model
     if (height == 0 || width == 0) return EC_OK;
     if (!fits(height, width) || (model->shape.conditions > 0 && conditions == NULL)) return EC_ERR_ARGUMENT;
     const size_t said = (size_t)height * width * model->shape.conditions;
-    const size_t samples = (size_t)height * width * COLOURS, row = (size_t)width * COLOURS * EC_LANES;
+    const size_t samples = (size_t)height * width * COLOURS;
+    const size_t row = (size_t)columns_of(model, width) * model->samples * EC_LANES;
     for (size_t g = 0; g < groups; g++) {
         ec_encoder *e = encoders + g;
         if (ec_encode_bound(e->lanes, samples) > e->position) return EC_ERR_CAPACITY;
         const ec_causal_work w = open_work(model, NULL, height, width, scratch, NULL);
         for (uint32_t y = 0; y < height; y++) {
-            read_row(&w, y, e->lanes, images);
+            read_row(model, &w, y, e->lanes, images);
             read_conditions(model, &w, y, e->lanes, conditions);
-            model->kernels->causal_intervals(model, &w, y * w.lag, width, w.intervals + y * row);
+            model->kernels->causal_intervals(model, &w, y * w.lag, w.columns, w.intervals + y * row);
         }
         ec_flow flow;
         ec_flow_begin(&flow, e);
-        model->kernels->causal_push(model, w.intervals, samples, ec_lane_mask(e->lanes), flow.x, &flow.out);
+        for (uint32_t y = height; y-- > 0;) /* behind an odd row's samples are those of a pixel that is not */
+            model->kernels->causal_push(model, w.intervals + y * row, (size_t)width * COLOURS,
+                                        ec_lane_mask(e->lanes), flow.x, &flow.out);
         ec_flow_end(&flow, e);
         images += e->lanes * samples;
         if (said > 0) conditions += e->lanes * said;
@@ -176,14 +183,17 @@ int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model
     for (size_t g = 0; g < groups; g++) {
         ec_decoder *d = decoders + g;
         const ec_causal_work w = open_work(model, NULL, height, width, scratch, NULL);
-        const uint32_t mask = ec_lane_mask(d->lanes);
+        const uint32_t masks[] = {ec_lane_mask(d->lanes), ec_lane_mask(d->lanes)}, half[] = {masks[0], 0};
+        const uint32_t whole = width / model->pixels; /* columns */
         ec_flow flow;
         ec_flow_open(&flow, d);
         for (uint32_t y = 0; y < height; y++) {
             read_conditions(model, &w, y, d->lanes, conditions);
-            const int status = model->kernels->causal_pop(model, &w, y * w.lag, width, &flow, mask);
+            int status = model->kernels->causal_pop(model, &w, y * w.lag, whole, &flow, masks);
+            if (status == EC_OK && whole < w.columns)
+                status = model->kernels->causal_pop(model, &w, y * w.lag + whole, 1, &flow, half);
             if (status != EC_OK) return status;
-            write_row(&w, y, d->lanes, images);
+            write_row(model, &w, y, d->lanes, images);
         }
         const int status = ec_reader_done(&flow.reader, flow.x, d);
         if (status != EC_OK) return status;
@@ -196,9 +206,9 @@ int ec_decode_causal(ec_decoder *decoders, size_t groups, const ec_causal *model
 /* ---- A wave: a lane is every n-th row of one image ---- */
 
 static ec_geometry plan(const ec_causal *m, uint32_t lanes, uint32_t height, uint32_t width) {
-    const uint32_t r = m->shape.radius; /* blocks see no farther; also in narrow images all of it counts */
-    const ec_span span = {.left = r, .right = r, .up = r, .lag = r + 1};
-    return ec_plan(&span, 1, lanes, 1, height, width, COLOURS);
+    const uint32_t reach = m->reach; /* blocks see no farther; also in narrow images all of it counts */
+    const ec_span span = {.left = reach, .right = reach, .up = m->shape.radius, .lag = reach + 1};
+    return ec_plan(&span, 1, lanes, 1, height, columns_of(m, width), m->samples);
 }
 
 static int is_wave(const ec_causal *m, uint32_t lanes, uint32_t height, uint32_t width) {
@@ -219,11 +229,24 @@ size_t ec_causal_recall_scratch(const ec_causal *m, uint32_t lanes, uint32_t hei
     return 4 * (sizes_of(m, &g, height, width, EC_RECALL_ROWS).all + ec_recall_size()) + 64;
 }
 
-/* The sample of the image that an active lane codes at a step. */
-static size_t sample_of(const ec_geometry *g, size_t step, uint32_t lane) {
+/* The first sample of the image that an active lane codes at a step. */
+static size_t sample_of(const ec_causal *m, const ec_causal_work *w, const ec_geometry *g, size_t step,
+                        uint32_t lane) {
     uint32_t row, column;
     ec_lane_place(g, step, lane, &row, &column);
-    return ((size_t)row * g->width + column) * COLOURS;
+    return ((size_t)row * w->width + (size_t)column * m->pixels) * COLOURS;
+}
+
+/* The lanes that have each of a place's pixels, of those that have the place. */
+static void split_mask(const ec_causal *m, const ec_causal_work *w, const ec_geometry *g, size_t step,
+                       uint32_t mask, uint32_t *masks) {
+    masks[0] = masks[1] = mask;
+    if (w->width % m->pixels == 0) return;
+    for (uint32_t lane = 0; lane < g->lanes; lane++) {
+        uint32_t row, column = 0;
+        if (mask >> lane & 1) ec_lane_place(g, step, lane, &row, &column);
+        if (column + 1 == w->columns) masks[1] &= ~((uint32_t)1 << lane);
+    }
 }
 
 static void clear_lanes(uint32_t *place, uint32_t lanes, uint32_t value) {
@@ -239,18 +262,21 @@ static void hand_down(uint32_t *place, uint32_t lanes, uint32_t *in, const uint3
 
 /* After a step: what lanes outside the image computed is not there, and what is below finds its copies. */
 static void finish_step(const ec_causal *m, const ec_causal_work *w, const handed_t *handed, uint32_t lanes,
-                        size_t step, uint32_t idle) {
+                        size_t step, const uint32_t *masks) {
     const uint32_t r = m->shape.radius, quads = m->shape.width / 4;
     const size_t in = step % handed->steps, out = (step + 1) % handed->steps;
-    uint32_t *pixels = pixels_of(w, step);
-    clear_lanes(pixels, idle, EC_CAUSAL_BORDER);
-    for (uint32_t k = 0; k < r; k++)
-        hand_down(pixels - 1 - k, lanes, handed->pixels + in * r + k, handed->pixels + out * r + k);
+    for (uint32_t p = 0; p < m->pixels; p++) {
+        uint32_t *pixels = ec_causal_pixels(m, w, step, p);
+        clear_lanes(pixels, ~masks[p], EC_CAUSAL_BORDER);
+        for (uint32_t k = 0; k < r; k++)
+            hand_down(pixels - 1 - k, lanes, handed->pixels + (in * m->pixels + p) * r + k,
+                      handed->pixels + (out * m->pixels + p) * r + k);
+    }
     if (!m->shape.spatial) return;
     for (uint32_t b = 0; b < m->shape.blocks; b++) {
         uint32_t *place = w->streams[b] + step % w->stream_ring * quads * w->stride + WAVE_PAD;
         for (uint32_t q = 0; q < quads; q++, place += w->stride) {
-            clear_lanes(place, idle, 0);
+            clear_lanes(place, ~masks[0], 0);
             hand_down(place - 1, lanes, handed->streams[b] + in * quads + q,
                       handed->streams[b] + out * quads + q);
         }
@@ -258,19 +284,35 @@ static void finish_step(const ec_causal *m, const ec_causal_work *w, const hande
 }
 
 /* The true pixels of a step. */
-static void read_step(const ec_geometry *g, const ec_causal_work *w, size_t step, uint32_t mask,
-                      const uint8_t *image) {
-    uint32_t *pixels = pixels_of(w, step);
-    for (uint32_t lane = 0; lane < EC_LANES; lane++)
-        if (mask >> lane & 1) pixels[lane] = pixel_from(image + sample_of(g, step, lane));
-    clear_lanes(pixels, ~mask, EC_CAUSAL_BORDER);
+static void read_step(const ec_causal *m, const ec_geometry *g, const ec_causal_work *w, size_t step,
+                      const uint32_t *masks, const uint8_t *image) {
+    for (uint32_t p = 0; p < m->pixels; p++) {
+        uint32_t *pixels = ec_causal_pixels(m, w, step, p);
+        for (uint32_t lane = 0; lane < EC_LANES; lane++)
+            if (masks[p] >> lane & 1)
+                pixels[lane] = pixel_from(image + sample_of(m, w, g, step, lane) + (size_t)p * COLOURS);
+        clear_lanes(pixels, ~masks[p], EC_CAUSAL_BORDER);
+    }
 }
 
-static void write_step(const ec_geometry *g, const ec_causal_work *w, size_t step, uint32_t mask,
-                       uint8_t *image) {
-    const uint32_t *pixels = pixels_of(w, step);
-    for (uint32_t lane = 0; lane < EC_LANES; lane++)
-        if (mask >> lane & 1) pixel_to(image + sample_of(g, step, lane), pixels[lane]);
+static void write_step(const ec_causal *m, const ec_geometry *g, const ec_causal_work *w, size_t step,
+                       const uint32_t *masks, uint8_t *image) {
+    for (uint32_t p = 0; p < m->pixels; p++) {
+        const uint32_t *pixels = ec_causal_pixels(m, w, step, p);
+        for (uint32_t lane = 0; lane < EC_LANES; lane++)
+            if (masks[p] >> lane & 1)
+                pixel_to(image + sample_of(m, w, g, step, lane) + (size_t)p * COLOURS, pixels[lane]);
+    }
+}
+
+/* Rows of intervals last first, each in the lanes where it is not 0: a single symbol changes nothing. */
+static void push_present(const ec_causal *m, const uint32_t *intervals, size_t rows, ec_flow *flow) {
+    for (size_t row = rows; row-- > 0;) {
+        const uint32_t *interval = intervals + row * EC_LANES;
+        uint32_t mask = 0;
+        for (uint32_t lane = 0; lane < EC_LANES; lane++) mask |= (uint32_t)(interval[lane] != 0) << lane;
+        if (mask != 0) m->kernels->causal_push(m, interval, 1, mask, flow->x, &flow->out);
+    }
 }
 
 int ec_encode_causal_wave(ec_encoder *e, const ec_causal *model, const uint8_t *image, uint32_t height,
@@ -281,18 +323,20 @@ int ec_encode_causal_wave(ec_encoder *e, const ec_causal *model, const uint8_t *
     const ec_geometry g = plan(model, e->lanes, height, width);
     handed_t handed;
     const ec_causal_work w = open_work(model, &g, height, width, scratch, &handed);
-    const size_t each = (size_t)COLOURS * EC_LANES;
+    const size_t each = (size_t)model->samples * EC_LANES;
     for (ec_run run = {0}; ec_next_run(&g, &run);)
         for (size_t step = run.first; step < run.first + run.steps; step++) {
-            read_step(&g, &w, step, run.mask, image);
-            model->kernels->causal_intervals(model, &w, step, 1, w.intervals + step * each);
-            finish_step(model, &w, &handed, e->lanes, step, ~run.mask);
+            uint32_t masks[2], *intervals = w.intervals + step * each;
+            split_mask(model, &w, &g, step, run.mask, masks);
+            read_step(model, &g, &w, step, masks, image);
+            model->kernels->causal_intervals(model, &w, step, 1, intervals);
+            for (uint32_t c = 0; c < model->samples; c++)
+                clear_lanes(intervals + (size_t)c * EC_LANES, ~masks[c / COLOURS], 0);
+            finish_step(model, &w, &handed, e->lanes, step, masks);
         }
     ec_flow flow;
     ec_flow_begin(&flow, e);
-    for (ec_run run = {.first = g.end}; ec_previous_run(&g, &run);)
-        model->kernels->causal_push(model, w.intervals + run.first * each, run.steps * COLOURS, run.mask,
-                                    flow.x, &flow.out);
+    push_present(model, w.intervals, g.end * model->samples, &flow);
     ec_flow_end(&flow, e);
     return EC_OK;
 }
@@ -308,10 +352,12 @@ int ec_decode_causal_wave(ec_decoder *d, const ec_causal *model, uint32_t height
     ec_flow_open(&flow, d);
     for (ec_run run = {0}; ec_next_run(&g, &run);)
         for (size_t step = run.first; step < run.first + run.steps; step++) {
-            const int status = model->kernels->causal_pop(model, &w, step, 1, &flow, run.mask);
+            uint32_t masks[2];
+            split_mask(model, &w, &g, step, run.mask, masks);
+            const int status = model->kernels->causal_pop(model, &w, step, 1, &flow, masks);
             if (status != EC_OK) return status;
-            write_step(&g, &w, step, run.mask, image);
-            finish_step(model, &w, &handed, d->lanes, step, ~run.mask);
+            write_step(model, &g, &w, step, masks, image);
+            finish_step(model, &w, &handed, d->lanes, step, masks);
         }
     return ec_reader_done(&flow.reader, flow.x, d);
 }
@@ -327,23 +373,20 @@ int ec_encode_causal_recall(ec_encoder *e, const ec_causal *model, const uint8_t
     const ec_geometry g = plan(model, e->lanes, height, width);
     handed_t handed;
     const ec_causal_work w = open_work(model, &g, height, width, scratch, &handed);
-    const size_t each = (size_t)EC_RECALL_ROWS * EC_LANES;
+    const size_t rows = (size_t)EC_RECALL_ROWS * model->pixels, each = rows * EC_LANES;
     const ec_recall recall = ec_recall_open(w.intervals + g.end * each);
     for (ec_run run = {0}; ec_next_run(&g, &run);)
         for (size_t step = run.first; step < run.first + run.steps; step++) {
-            read_step(&g, &w, step, run.mask, image);
-            model->kernels->causal_recall_intervals(model, &w, &recall, step, run.mask,
+            uint32_t masks[2];
+            split_mask(model, &w, &g, step, run.mask, masks);
+            read_step(model, &g, &w, step, masks, image);
+            model->kernels->causal_recall_intervals(model, &w, &recall, step, masks,
                                                     w.intervals + step * each);
-            finish_step(model, &w, &handed, e->lanes, step, ~run.mask);
+            finish_step(model, &w, &handed, e->lanes, step, masks);
         }
     ec_flow flow;
     ec_flow_begin(&flow, e);
-    for (size_t row = g.end * EC_RECALL_ROWS; row-- > 0;) {
-        const uint32_t *intervals = w.intervals + row * EC_LANES;
-        uint32_t mask = 0;
-        for (uint32_t lane = 0; lane < EC_LANES; lane++) mask |= (uint32_t)(intervals[lane] != 0) << lane;
-        if (mask != 0) model->kernels->causal_push(model, intervals, 1, mask, flow.x, &flow.out);
-    }
+    push_present(model, w.intervals, g.end * rows, &flow);
     ec_flow_end(&flow, e);
     return EC_OK;
 }
@@ -360,10 +403,12 @@ int ec_decode_causal_recall(ec_decoder *d, const ec_causal *model, uint32_t heig
     ec_flow_open(&flow, d);
     for (ec_run run = {0}; ec_next_run(&g, &run);)
         for (size_t step = run.first; step < run.first + run.steps; step++) {
-            const int status = model->kernels->causal_recall_pop(model, &w, &recall, step, run.mask, &flow);
+            uint32_t masks[2];
+            split_mask(model, &w, &g, step, run.mask, masks);
+            const int status = model->kernels->causal_recall_pop(model, &w, &recall, step, masks, &flow);
             if (status != EC_OK) return status;
-            write_step(&g, &w, step, run.mask, image);
-            finish_step(model, &w, &handed, d->lanes, step, ~run.mask);
+            write_step(model, &g, &w, step, masks, image);
+            finish_step(model, &w, &handed, d->lanes, step, masks);
         }
     return ec_reader_done(&flow.reader, flow.x, d);
 }

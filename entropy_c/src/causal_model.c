@@ -3,7 +3,6 @@
 
 #include "causal.h"
 
-#define COLOURS    EC_CAUSAL_COLOURS
 #define MOST_SHIFT 24
 #define LIMIT      ((int64_t)1 << 30)
 
@@ -11,7 +10,8 @@ static int is_valid(const ec_causal_shape *s) {
     return s->radius >= 1 && s->radius <= 7 && s->width >= 4 && s->width <= 256 && s->width % 4 == 0 &&
            s->blocks <= EC_CAUSAL_BLOCKS && s->inner >= 4 && s->inner <= 256 && s->inner % 4 == 0 &&
            s->spatial <= 1 && s->hidden >= 4 && s->hidden <= 64 && s->hidden % 4 == 0 && s->mixtures >= 1 &&
-           s->mixtures <= EC_CAUSAL_MIXTURES && s->conditions <= 64 && s->conditions % 4 == 0;
+           s->mixtures <= EC_CAUSAL_MIXTURES && s->conditions <= 64 && s->conditions % 4 == 0 &&
+           s->pair <= 1 && (s->pair == 0 || s->conditions == 0);
 }
 
 /* Where the next matrix takes from and puts to. */
@@ -123,8 +123,11 @@ static int take_tables(ec_causal *m, const ec_causal_parts *parts) {
     return parts->exponentials[0] == 32768;
 }
 
-static uint32_t pair_of(const int16_t *w) {
-    return (uint32_t)(uint16_t)w[0] | (uint32_t)(uint16_t)w[1] << 16;
+/* `count` numbers, two by two. */
+static void put_pairs(const int16_t *from, uint32_t count, uint32_t *to) {
+    for (uint32_t i = 0; i < count; i += 2)
+        to[i / 2] =
+            (uint32_t)(uint16_t)from[i] | (i + 1 < count ? (uint32_t)(uint16_t)from[i + 1] << 16 : 0);
 }
 
 static int shifts_fit(const uint8_t *shift, size_t count) {
@@ -136,10 +139,10 @@ static int shifts_fit(const uint8_t *shift, size_t count) {
 /* Fills the model, whose arrays are `memory`; returns 0 if something breaks its rules. */
 static int fill(ec_causal *m, const ec_causal_parts *parts, uint32_t *memory, size_t units, size_t outputs) {
     const ec_causal_shape *s = &m->shape;
-    const uint32_t owns = COLOURS * s->hidden, quads = s->width / 4;
+    const uint32_t owns = m->samples * s->hidden, quads = s->width / 4;
     int32_t *bias = (int32_t *)memory + units;
     uint32_t *colour = memory + units + outputs;
-    uint8_t *shift = (uint8_t *)(colour + owns);
+    uint8_t *shift = (uint8_t *)(colour + (size_t)owns * m->errors);
     maker_t maker = {.weights = parts->weights,
                      .bias = parts->bias,
                      .shift = parts->shift,
@@ -149,7 +152,7 @@ static int fill(ec_causal *m, const ec_causal_parts *parts, uint32_t *memory, si
                      .rows = m->kernels->dot_rows,
                      .unit = m->kernels->dot_unit,
                      .fits = 1};
-    take_first(&maker, &m->first, s->width + COLOURS, m->places + s->conditions / 4, parts->first);
+    take_first(&maker, &m->first, s->width + m->samples, m->window + s->conditions / 4, parts->first);
     int64_t stream = maker.largest;
     for (uint32_t b = 0; b < s->blocks; b++) {
         take_matrix(&maker, &m->blocks[b].inner, s->inner, m->taps * quads);
@@ -157,16 +160,17 @@ static int fill(ec_causal *m, const ec_causal_parts *parts, uint32_t *memory, si
         stream += maker.largest;
     }
     take_matrix(&maker, &m->neck, owns, quads);
-    for (uint32_t c = 0; c < COLOURS; c++) take_matrix(&maker, &m->heads[c], 3 * s->mixtures, s->hidden / 4);
+    for (uint32_t c = 0; c < m->samples; c++) take_matrix(&maker, &m->heads[c], 3 * s->mixtures, s->hidden / 4);
     uint8_t *stream_shift = shift + outputs, *own_shift = stream_shift + (s->blocks + 1) * (size_t)s->width;
     memcpy(stream_shift, parts->stream_shift, (s->blocks + 1) * (size_t)s->width);
     memcpy(own_shift, parts->own_shift, owns);
     for (uint32_t b = 0; b < s->blocks; b++) m->blocks[b].in_shift = stream_shift + b * (size_t)s->width;
     m->neck_shift = stream_shift + s->blocks * (size_t)s->width;
     m->own_shift = own_shift;
-    for (uint32_t i = 0; i < owns; i++) colour[i] = pair_of(parts->colour + 2 * i);
+    const uint32_t before = m->samples - 1;
+    for (size_t i = 0; i < owns; i++) put_pairs(parts->colour + before * i, before, colour + m->errors * i);
     m->colour = colour;
-    for (uint32_t c = 0; c < COLOURS; c++) m->couple[c] = pair_of(parts->couple + 2 * c);
+    for (uint32_t c = 0; c < m->samples; c++) put_pairs(parts->couple + before * c, before, m->couple[c]);
     return maker.fits && stream < LIMIT && take_tables(m, parts) &&
            shifts_fit(stream_shift, (s->blocks + 1) * (size_t)s->width) && shifts_fit(own_shift, owns);
 }
@@ -175,21 +179,27 @@ int ec_causal_create(const ec_causal_shape *shape, const ec_causal_parts *parts,
     *out = NULL;
     if (!is_valid(shape)) return EC_ERR_ARGUMENT;
     const ec_kernels *kernels = ec_choose_kernels();
-    const uint32_t places = 2 * shape->radius * (shape->radius + 1), taps = shape->spatial ? 5 : 1;
-    const size_t first = ec_padded(2 * (shape->width + COLOURS)), inner = ec_padded(shape->inner);
-    const size_t width = ec_padded(shape->width), neck = ec_padded(COLOURS * shape->hidden);
+    const uint32_t r = shape->radius, taps = shape->spatial ? 5 : 1, pixels = shape->pair ? 2 : 1;
+    const uint32_t samples = EC_CAUSAL_COLOURS * pixels, errors = samples / 2;
+    const uint32_t reach = (r + pixels - 1) / pixels, window = (r * (2 * reach + 1) + reach) * pixels;
+    const size_t first = ec_padded(2 * (shape->width + samples)), inner = ec_padded(shape->inner);
+    const size_t width = ec_padded(shape->width), neck = ec_padded(samples * shape->hidden);
     const size_t head = ec_padded(3 * shape->mixtures);
-    const size_t outputs = first + shape->blocks * (inner + width) + neck + COLOURS * head;
-    const size_t quads = first * (places + shape->conditions / 4) +
+    const size_t outputs = first + shape->blocks * (inner + width) + neck + samples * head;
+    const size_t quads = first * (window + shape->conditions / 4) +
                          shape->blocks * (inner * taps * (shape->width / 4) + width * (shape->inner / 4)) +
-                         neck * (shape->width / 4) + COLOURS * head * (shape->hidden / 4);
-    const size_t units = quads * kernels->dot_unit, owns = (size_t)COLOURS * shape->hidden;
-    const size_t bytes = sizeof **out + 4 * (units + outputs + owns) + outputs +
+                         neck * (shape->width / 4) + samples * head * (shape->hidden / 4);
+    const size_t units = quads * kernels->dot_unit, owns = (size_t)samples * shape->hidden;
+    const size_t bytes = sizeof **out + 4 * (units + outputs + owns * errors) + outputs +
                          (shape->blocks + 1) * (size_t)shape->width + owns;
     ec_causal *model = calloc(1, bytes);
     if (model == NULL) return EC_ERR_MEMORY;
     model->shape = *shape;
-    model->places = places;
+    model->pixels = pixels;
+    model->samples = samples;
+    model->errors = errors;
+    model->reach = reach;
+    model->window = window;
     model->taps = taps;
     model->kernels = kernels;
     model->bytes = bytes;

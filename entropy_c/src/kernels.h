@@ -141,21 +141,22 @@ typedef struct ec_kernels {
     /* Causal networks (causal.h): how weights are stored, [outputs / dot_rows][quads][dot_rows][dot_unit];
      * dot_unit 1: four bytes, 2: two pairs of 16 bits, of the even and of the odd bytes. */
     uint32_t dot_rows, dot_unit;
-    /* Intervals of the samples of `count` steps; pushing `count` steps of one sample, last first; decoding.
-     */
+    /* Intervals of the samples of `count` steps; pushing `count` of these rows, last first; decoding, in the
+     * lanes that have each of a place's pixels. */
     void (*causal_intervals)(const ec_causal *model, const struct ec_causal_work *work, size_t first,
                              size_t count, uint32_t *intervals);
     void (*causal_push)(const ec_causal *model, const uint32_t *intervals, size_t count, uint32_t mask,
                         uint32_t *x, uint8_t **out);
     int (*causal_pop)(const ec_causal *model, const struct ec_causal_work *work, size_t first, size_t count,
-                      ec_flow *flow, uint32_t mask);
+                      ec_flow *flow, const uint32_t *masks);
     /* The same of one step that remembers colours (recall.h), which learns from it; intervals as rows
-     * [EC_RECALL_ROWS][EC_LANES], 0 where a lane codes nothing. */
+     * [pixels of a place][EC_RECALL_ROWS][EC_LANES], 0 where a lane codes nothing. */
     void (*causal_recall_intervals)(const ec_causal *model, const struct ec_causal_work *work,
-                                    const struct ec_recall *recall, size_t step, uint32_t mask,
+                                    const struct ec_recall *recall, size_t step, const uint32_t *masks,
                                     uint32_t *rows);
     int (*causal_recall_pop)(const ec_causal *model, const struct ec_causal_work *work,
-                             const struct ec_recall *recall, size_t step, uint32_t mask, ec_flow *flow);
+                             const struct ec_recall *recall, size_t step, const uint32_t *masks,
+                             ec_flow *flow);
 
     /* Contexts (context.h), at the pixel or the sample `at` bytes into the history: symbols, states and
      * errors of all colours; guesses (context.inc) and tables of one colour's next sample; that sample and

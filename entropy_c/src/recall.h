@@ -11,10 +11,9 @@
 #define EC_RECALL_WINDOW 32 /* values around the mean that are looked up */
 #define EC_RECALL_MOST   8  /* values of a lane */
 #define EC_RECALL_LEAST  64 /* slots of either flag */
-#define EC_RECALL_ROWS                                                                                       \
-    7 /* that a step may code of every lane: red; of green and of blue: see ec_recall_row */
+#define EC_RECALL_ROWS   7  /* that a pixel may code of every lane: red; of green, blue: see ec_recall_row */
 
-/* Rows of a step. */
+/* Rows of a pixel. */
 typedef enum ec_recall_row {
     EC_RECALL_RED,
     EC_RECALL_FLAG,  /* of green: whether it is known, in lanes that know any */
@@ -31,10 +30,10 @@ typedef struct ec_recall {
 /* Numbers of 32 bits of the memory. */
 size_t ec_recall_size(void);
 ec_recall ec_recall_open(uint32_t *memory);
-/* After a step's flags of one colour: the lanes that had one and those whose sample was known, as bits. */
+/* After the flags of one colour: the lanes that had one and those whose sample was known, as bits. */
 void ec_recall_learn(const ec_recall *recall, uint32_t colour, const uint32_t *contexts, uint32_t lanes,
                      uint32_t hits);
-/* After a step: the pixels of the lanes in `mask`. */
+/* Then, the pixels of the lanes in `mask`. */
 void ec_recall_add(const ec_recall *recall, const uint32_t *pixels, uint32_t mask);
 
 #endif

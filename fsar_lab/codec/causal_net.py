@@ -18,7 +18,7 @@ from fsar_lab.errors import TableError
 
 # No size of a network is larger, which bounds what is allocated; all rules are the entropy coder's.
 LARGEST = {"radius": 7, "width": 256, "blocks": 8, "inner": 256, "spatial": 1, "hidden": 64, "mixtures": 6}
-MOST_CONDITIONS = 64
+OPTIONAL = {"conditions": (4, 64), "pair": (1, 1)}
 PACKED = ("first", "weights", "colour", "couple", "sigmoid", "exponentials")
 
 
@@ -55,18 +55,21 @@ class CausalNetTables:
         for name in self.shape.arrays:
             array = self.arrays[name]
             tensors[f"pixels.{name}"] = pack(array) if name in PACKED else array
-        description = asdict(self.shape) | {"spatial": int(self.shape.spatial)}
-        if not self.shape.conditions:  # a file without them says nothing of them
-            del description["conditions"]
+        description = {name: int(size) for name, size in asdict(self.shape).items()}
+        for name in ("conditions", "pair"):  # a file without them says nothing of them
+            if not description[name]:
+                del description[name]
         return description
 
     @classmethod
     def get(cls, description: object, tensors: Tensors) -> CausalNetTables:
         """What `put` stored."""
         sizes = {name: integer(description, name, 0, most) for name, most in LARGEST.items()}
-        if isinstance(description, dict) and "conditions" in description:
-            sizes["conditions"] = integer(description, "conditions", 4, MOST_CONDITIONS)
-        shape = CausalShape(**{**sizes, "spatial": bool(sizes["spatial"])})  # type: ignore[arg-type]
+        for name, (least, most) in OPTIONAL.items():
+            if isinstance(description, dict) and name in description:
+                sizes[name] = integer(description, name, least, most)
+        flags = {name: bool(sizes.get(name, 0)) for name in ("spatial", "pair")}
+        shape = CausalShape(**{**sizes, **flags})  # type: ignore[arg-type]
         arrays: dict[str, NDArray[Any]] = {}
         for name, (dtype, size) in shape.arrays.items():
             place = f"pixels.{name}"
