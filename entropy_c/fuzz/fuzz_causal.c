@@ -40,27 +40,29 @@ static void random_network(network_t *n, int wave) {
     n->s.hidden = 4 * (1 + below(3));
     n->s.mixtures = 1 + below(EC_CAUSAL_MIXTURES);
     n->odd = below(16);
+    n->s.pair = below(2);
     seed_random(below(1u << 16)); /* there are more numbers than a fuzzer's bytes */
-    n->s.conditions = wave ? 0 : 4 * below(3);
+    n->s.conditions = wave || n->s.pair ? 0 : 4 * below(3);
+    const size_t pixels = 1 + n->s.pair, samples = 3 * pixels, reach = (n->s.radius + pixels - 1) / pixels;
     const size_t width = n->s.width, inner = n->s.inner, hidden = n->s.hidden, blocks = n->s.blocks;
     const size_t taps = n->s.spatial ? 5 : 1, heads = 3 * n->s.mixtures;
-    const size_t places = 2 * (size_t)n->s.radius * (n->s.radius + 1);
-    const size_t outputs = width + 3 + blocks * (inner + width) + 3 * hidden + 3 * heads;
-    const size_t weights =
-        blocks * (taps * inner * width + inner * width) + 3 * hidden * width + 3 * heads * hidden;
-    FILL(first, (width + 3) * (4 * places + n->s.conditions), int16_t, -2000, 2600, -32768, 32767);
+    const size_t window = (n->s.radius * (2 * reach + 1) + reach) * pixels;
+    const size_t outputs = width + samples + blocks * (inner + width) + samples * hidden + samples * heads;
+    const size_t weights = blocks * (taps * inner * width + inner * width) + samples * hidden * width +
+                           samples * heads * hidden;
+    FILL(first, (width + samples) * (4 * window + n->s.conditions), int16_t, -2000, 2600, -32768, 32767);
     FILL(weights, weights, int8_t, -30, 30, -128, 127);
     FILL(bias, outputs, int32_t, -3000, 9000, INT32_MIN, INT32_MAX);
     FILL(shift, outputs, uint8_t, 3, 7, 0, 25);
     FILL(stream_shift, (blocks + 1) * width, uint8_t, 0, 4, 24, 25);
-    FILL(own_shift, 3 * hidden, uint8_t, 0, 4, 24, 25);
-    FILL(colour, 6 * hidden, int16_t, -9000, 9000, -32768, 32767);
-    FILL(couple, 6, int16_t, -16000, 16000, -32768, 32767);
+    FILL(own_shift, samples * hidden, uint8_t, 0, 4, 24, 25);
+    FILL(colour, samples * hidden * (samples - 1), int16_t, -9000, 9000, -32768, 32767);
+    FILL(couple, samples * (samples - 1), int16_t, -16000, 16000, -32768, 32767);
     FILL(inverse, EC_CAUSAL_SCALES, int32_t, 1, 40000, 0, 1 << 18);
     FILL(exponentials, EC_CAUSAL_EXPONENTIALS, uint16_t, 0, 32768, 32768, 32769);
     if (below(8)) n->exponentials[0] = 32768;
     if (below(8)) /* the first matrix sees all pixels at full contrast */
-        for (size_t i = 0; i < width + 3; i++) n->shift[i] = (uint8_t)between(8, 12);
+        for (size_t i = 0; i < width + samples; i++) n->shift[i] = (uint8_t)between(8, 12);
     n->sigmoid = take((EC_CAUSAL_STEPS + 1) * sizeof *n->sigmoid);
     uint32_t value = 0;
     for (size_t i = 0; i <= EC_CAUSAL_STEPS; i++) {

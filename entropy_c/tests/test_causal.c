@@ -3,6 +3,8 @@
 #include "common.h"
 
 #define MOST_WEIGHTS 20000
+#define MOST_SAMPLES 6
+#define MOST_WINDOW  34 /* pixels */
 #define MOST_OUTPUTS 512
 
 typedef struct model_t {
@@ -11,14 +13,17 @@ typedef struct model_t {
     int32_t bias[MOST_OUTPUTS];
     uint8_t shift[MOST_OUTPUTS];
     uint8_t stream_shift[3 * 16];
-    uint8_t own_shift[3 * 8];
-    int16_t first[(16 + 3) * (24 * 4 + 8)];
-    int16_t colour[3 * 8 * 2];
-    int16_t couple[3 * 2];
+    uint8_t own_shift[MOST_SAMPLES * 8];
+    int16_t first[(16 + MOST_SAMPLES) * (MOST_WINDOW * 4 + 8)];
+    int16_t colour[MOST_SAMPLES * 8 * (MOST_SAMPLES - 1)];
+    int16_t couple[MOST_SAMPLES * (MOST_SAMPLES - 1)];
     int32_t inverse[EC_CAUSAL_SCALES];
     uint16_t sigmoid[EC_CAUSAL_STEPS + 1];
     uint16_t exponentials[EC_CAUSAL_EXPONENTIALS];
 } model_t;
+
+static uint32_t pixels_of(const model_t *m) { return 1 + m->s.pair; }
+static uint32_t samples_of(const model_t *m) { return 3 * pixels_of(m); }
 
 static void random_model(model_t *m) {
     m->s = (ec_causal_shape){1 + below(3),
@@ -28,15 +33,17 @@ static void random_model(model_t *m) {
                              below(2),
                              4 * (1 + below(2)),
                              1 + below(EC_CAUSAL_MIXTURES),
-                             4 * below(3)};
+                             4 * below(3),
+                             below(2)};
+    if (m->s.pair) m->s.conditions = 0;
     for (size_t i = 0; i < MOST_WEIGHTS; i++) m->weights[i] = (int8_t)between(-30, 30);
     for (size_t i = 0; i < MOST_OUTPUTS; i++) m->bias[i] = between(-3000, 9000);
     for (size_t i = 0; i < MOST_OUTPUTS; i++) m->shift[i] = (uint8_t)between(3, 7);
     for (size_t i = 0; i < sizeof m->stream_shift; i++) m->stream_shift[i] = (uint8_t)below(5);
     for (size_t i = 0; i < sizeof m->own_shift; i++) m->own_shift[i] = (uint8_t)below(5);
     for (size_t i = 0; i < sizeof m->first / 2; i++) m->first[i] = (int16_t)between(-2000, 2600);
-    for (size_t i = 0; i < m->s.width + 3; i++) m->bias[i] = between(-200000, 500000);
-    for (size_t i = 0; i < m->s.width + 3; i++) m->shift[i] = (uint8_t)between(8, 12);
+    for (size_t i = 0; i < m->s.width + samples_of(m); i++) m->bias[i] = between(-200000, 500000);
+    for (size_t i = 0; i < m->s.width + samples_of(m); i++) m->shift[i] = (uint8_t)between(8, 12);
     for (size_t i = 0; i < sizeof m->colour / 2; i++) m->colour[i] = (int16_t)between(-9000, 9000);
     for (size_t i = 0; i < sizeof m->couple / 2; i++) m->couple[i] = (int16_t)between(-16000, 16000);
     for (size_t i = 0; i < EC_CAUSAL_SCALES; i++)
@@ -87,25 +94,28 @@ static int64_t seen_at(const model_t *m, uint32_t block, int y, int x, uint32_t 
     return y < 0 || x < 0 || x >= (int)width ? 0 : streams[block][y][x][channel];
 }
 
-static int64_t pixel_at(const uint8_t *image, int y, int x, uint32_t width, int colour) {
+static int64_t pixel_at(const uint8_t *image, int y, int x, uint32_t width, int colour) { /* 3: presence */
     if (y < 0 || x < 0 || x >= (int)width) return colour == 3 ? 0 : 128;
     return colour == 3 ? 64 : image[((size_t)y * width + (size_t)x) * 3 + (size_t)colour];
 }
 
-/* All that the pixels before (y, x) and the conditions say. Returns the heads' place. */
+/* All that the pixels before the place (y, x) and the conditions say. Returns the heads' place. */
 static place_t look(const model_t *m, const uint8_t *image, const uint8_t *conditions, int y, int x,
                     uint32_t width, int64_t *own, int64_t *linear) {
     static const int around[5][2] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 0}};
-    const int r = (int)m->s.radius;
-    int64_t window[24 * 4 + 8], h[16], u[16 * 5], v[16], more[16];
+    const int pixels = (int)pixels_of(m), r = (int)m->s.radius, reach = (r + pixels - 1) / pixels;
+    const uint32_t columns = (width + pixels_of(m) - 1) / pixels_of(m);
+    int64_t window[MOST_WINDOW * 4 + 8], h[16], u[16 * 5], v[16], more[16];
     uint32_t n = 0;
     for (int dy = -r; dy <= 0; dy++)
-        for (int dx = -r; dx <= r && (dy < 0 || dx < 0); dx++)
-            for (int c = 0; c < 4; c++) window[n++] = pixel_at(image, y + dy, x + dx, width, c);
+        for (int dx = -reach; dx <= reach && (dy < 0 || dx < 0); dx++)
+            for (int p = 0; p < pixels; p++)
+                for (int c = 0; c < 4; c++)
+                    window[n++] = pixel_at(image, y + dy, (x + dx) * pixels + p, width, c);
     const size_t place = ((size_t)y * width + (size_t)x) * m->s.conditions;
     for (uint32_t i = 0; i < m->s.conditions; i++) window[n++] = conditions[place + i];
     place_t at = {0, 0};
-    for (; at.output < m->s.width + 3; at.output++) {
+    for (; at.output < m->s.width + samples_of(m); at.output++) {
         int64_t sum = m->bias[at.output];
         for (uint32_t i = 0; i < n; i++) sum += m->first[at.output * n + i] * window[i];
         const int64_t result = shifted(sum, m->shift[at.output]);
@@ -120,14 +130,14 @@ static place_t look(const model_t *m, const uint8_t *image, const uint8_t *condi
         uint32_t count = 0;
         for (int tap = m->s.spatial ? 0 : 4; tap < 5; tap++)
             for (uint32_t i = 0; i < m->s.width; i++)
-                u[count++] = seen_at(m, b, y + around[tap][0], x + around[tap][1], width, i);
+                u[count++] = seen_at(m, b, y + around[tap][0], x + around[tap][1], columns, i);
         multiply(m, &at, m->s.inner, count, u, 1, v);
         multiply(m, &at, m->s.width, m->s.inner, v, 0, more);
         for (uint32_t i = 0; i < m->s.width; i++) h[i] += more[i];
     }
     for (uint32_t i = 0; i < m->s.width; i++)
         u[i] = byte_of(h[i], m->stream_shift[m->s.blocks * m->s.width + i]);
-    multiply(m, &at, 3 * m->s.hidden, m->s.width, u, 0, own);
+    multiply(m, &at, samples_of(m) * m->s.hidden, m->s.width, u, 0, own);
     return at;
 }
 
@@ -136,22 +146,22 @@ static int64_t logistic(const model_t *m, int64_t z) {
     return low + (((m->sigmoid[(i >> 11) + 1] - low) * (i & 2047)) >> 11);
 }
 
-/* C(0) .. C(255) of one colour. */
+/* C(0) .. C(255) of sample c of a place, whose others are at `place`. */
 static void distribution(const model_t *m, place_t *at, uint32_t c, const int64_t *own, const int64_t *linear,
-                         const uint8_t *pixel, uint16_t *starts) {
-    const uint32_t count = m->s.mixtures;
-    int64_t error[2] = {0}, hidden[8], out[3 * EC_CAUSAL_MIXTURES], weight[EC_CAUSAL_MIXTURES];
-    for (uint32_t b = 0; b < c; b++) error[b] = 16 * pixel[b] - linear[b];
+                         const uint8_t *place, uint16_t *starts) {
+    const uint32_t count = m->s.mixtures, others = samples_of(m) - 1;
+    int64_t error[MOST_SAMPLES], pull = 0, hidden[8], out[3 * EC_CAUSAL_MIXTURES], weight[EC_CAUSAL_MIXTURES];
+    for (uint32_t b = 0; b < c; b++) error[b] = 16 * place[b] - linear[b];
     for (uint32_t i = 0; i < m->s.hidden; i++) {
         int64_t shove = 0;
         for (uint32_t b = 0; b < c; b++)
-            shove += m->colour[(c * m->s.hidden + i) * 2 + b] * clamped(error[b], -2048, 2047);
+            shove += m->colour[(c * m->s.hidden + i) * others + b] * clamped(error[b], -2048, 2047);
         const int64_t moved = own[c * m->s.hidden + i] + shifted(shove, 12);
         hidden[i] = byte_of(moved, m->own_shift[c * m->s.hidden + i]);
     }
     multiply(m, at, 3 * count, m->s.hidden, hidden, 0, out);
-    const int64_t mean =
-        linear[c] + shifted(m->couple[2 * c] * error[0] + m->couple[2 * c + 1] * error[1], 14);
+    for (uint32_t b = 0; b < c; b++) pull += m->couple[others * c + b] * error[b];
+    const int64_t mean = linear[c] + shifted(pull, 14);
     int64_t most = out[0], total = 0, first = 32768;
     for (uint32_t k = 1; k < count; k++) most = out[k] > most ? out[k] : most;
     for (uint32_t k = 0; k < count; k++) {
@@ -184,13 +194,13 @@ static void by_rows(const model_t *m, ec_encoder *e, const uint8_t *images, cons
         const uint8_t *image = images + lane * samples;
         const uint8_t *said = conditions + lane * samples / 3 * m->s.conditions;
         for (uint32_t y = 0; y < height; y++)
-            for (uint32_t x = 0; x < width; x++) {
-                int64_t own[3 * 8], linear[3];
+            for (uint32_t x = 0; x * pixels_of(m) < width; x++) {
+                int64_t own[MOST_SAMPLES * 8], linear[MOST_SAMPLES];
                 place_t at = look(m, image, said, (int)y, (int)x, width, own, linear);
-                for (uint32_t c = 0; c < 3; c++) {
-                    const size_t pixel = ((size_t)y * width + x) * 3;
-                    distribution(m, &at, c, own, linear, image + pixel,
-                                 starts + ((pixel + c) * e->lanes + lane) * 256);
+                for (uint32_t c = 0; c < samples_of(m) && x * samples_of(m) + c < 3 * width; c++) {
+                    const size_t first = (size_t)y * width * 3 + x * samples_of(m);
+                    distribution(m, &at, c, own, linear, image + first,
+                                 starts + ((first + c) * e->lanes + lane) * 256);
                 }
             }
     }
@@ -289,6 +299,7 @@ static void waves(void) {
         ec_causal *model;
         random_model(&m);
         m.s.conditions = 0;
+        m.s.pair = (uint32_t)round % 3 > 0;
         assert(create(&m, &model) == EC_OK);
         uint8_t *image = take(bytes), *out = take(bytes), *buffer = take(bound);
         for (size_t i = 0; i < bytes; i++)
@@ -344,7 +355,14 @@ static void refusals(void) {
     assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
     wrong.s.conditions = 68;
     assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
+    wrong = m;
+    wrong.s.pair = 2;
+    assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
+    wrong.s.pair = 1;
+    wrong.s.conditions = 4;
+    assert(create(&wrong, &model) == EC_ERR_ARGUMENT);
     m.s.radius = 3;
+    m.s.pair = 0;
     m.s.conditions = 0;
     assert(create(&m, &model) == EC_OK);
     assert(ec_causal_scratch(model, 40000, 1) == 0 && ec_causal_scratch(model, 1, UINT32_MAX) == 0);

@@ -281,6 +281,11 @@ def _coder(config: TrainConfig) -> Iterator[str]:
     if isinstance(coder, schema.ConvolutionPixelsConfig):
         colours = 1 if coder.mask == RASTER_3D else 3  # in three dimensions they share the weights
         yield from _convolution("coder", coder.mask, coder.kernel, colours, 256, coder.dim)
+    if isinstance(coder, schema.CausalNetConfig) and coder.pair and not _absent(config.backbone):
+        yield (
+            "coder.pair: a network for two pixels at a time has no conditions -> "
+            "backbone=none quantizer=none prior=none, or coder.pair=false"
+        )
     if isinstance(coder, (*PIXELS_ALONE, schema.CausalNetConfig)):
         return
     low, high = config.coder.log_scale_min, config.coder.log_scale_max

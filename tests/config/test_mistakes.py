@@ -145,6 +145,8 @@ def test_coders_without_networks() -> None:
     assert "did you mean raster3d?" in message(*alone, "coder=fsar_pixels_maskconv3x3", "coder.mask=raster3")
     assert "coder.dim" in message(*alone, "coder=fsar_pixels_maskconv3x3", "coder.dim=257")
     assert "coder.states" in message(*alone, "coder=context", "coder.states=65")
+    pair = message("coder=causal_net", "coder.pair=true")
+    assert pair.startswith("coder.pair: ") and pair.endswith("prior=none, or coder.pair=false")
 
 
 @pytest.mark.parametrize(

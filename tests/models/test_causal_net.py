@@ -17,6 +17,7 @@ from fsar_lab.models.coders.causal_net import CausalNet, mixture_bits
 CONFIGS = [
     CausalNetConfig(radius=2, width=8, blocks=1, inner=8, spatial=False, hidden=4, mixtures=2),
     CausalNetConfig(radius=3, width=8, blocks=2, inner=4, spatial=True, hidden=4, mixtures=3),
+    CausalNetConfig(radius=3, width=8, blocks=1, inner=4, spatial=True, hidden=4, mixtures=3, pair=True),
 ]
 ZOO = Path(fsar_lab.__file__).parent / "zoo" / "causal_net"
 SIZES = {
@@ -82,10 +83,10 @@ def test_rounding_begins_when_it_is_time() -> None:
     assert torch.equal(net.nats(None, image), other.nats(None, image))
 
 
-@pytest.mark.parametrize("conditioned", [False, True])
-def test_every_weight_learns_while_rounded(conditioned: bool) -> None:
+@pytest.mark.parametrize(("config", "conditioned"), [(1, False), (1, True), (2, False)])
+def test_every_weight_learns_while_rounded(config: int, conditioned: bool) -> None:
     torch.manual_seed(0)
-    net = CausalNet(CONFIGS[1], conditioned)
+    net = CausalNet(CONFIGS[config], conditioned)
     image = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     theta = (torch.randn(2, 8, 8, 8) + 1).requires_grad_() if conditioned else None
     net.start_rounding()

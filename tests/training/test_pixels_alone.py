@@ -59,10 +59,11 @@ def test_priors_on_pixels(tiny: list[str], tmp_path: Path, coder: str) -> None:
     assert result["bpd_pixels"] < 1.01 * result["bpd_float_estimated"]  # type: ignore[operator]
 
 
-def test_a_causal_network_is_coded_as_it_was_trained(tiny: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("pair", [False, True])
+def test_a_causal_network_is_coded_as_it_was_trained(pair: bool, tiny: list[str], tmp_path: Path) -> None:
     small = ["coder.radius=2", "coder.width=8", "coder.blocks=1", "coder.inner=8", "coder.hidden=8"]
     training = ["coder.round_from=0.5", "trainer.train_images=320", "optimizer.lr=3e-3"]
-    result = run(tiny, ["coder=causal_net", *small, *training], tmp_path / "run")
+    result = run(tiny, ["coder=causal_net", f"coder.pair={pair}", *small, *training], tmp_path / "run")
     # What is estimated are the rounded numbers that it has learned with.
     assert result["bpd_pixels"] == pytest.approx(result["bpd_float_estimated"], rel=0.005)
     assert result["bpd_pixels"] < 7  # type: ignore[operator]
