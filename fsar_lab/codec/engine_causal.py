@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fsar_lab import entropy
 from fsar_lab.codec.causal_net import CausalNetTables, conditions_of
-from fsar_lab.codec.causal_torch import BITS, Network, Places
+from fsar_lab.codec.causal_torch import BITS, Network, Places, Walk
 from fsar_lab.codec.parts import Parameters
 from fsar_lab.codec.recall import TOTAL, Known, Recall
 from fsar_lab.entropy import LANES
@@ -41,17 +41,19 @@ class CausalNetCoder:
         self, encoder: entropy.Encoder, images: NDArray[np.uint8], parameters: Parameters | None
     ) -> None:
         """Code uint8 [N, H, W, 3]."""
-        self._push(encoder, images, batch_steps(images.shape[:3]), conditions_of(parameters))
+        steps = batch_steps(images.shape[:3], self.network.pixels)
+        self._push(encoder, images, steps, conditions_of(parameters))
 
     def pop(
         self, decoder: entropy.Decoder, parameters: Parameters | None, shape: tuple[int, int, int]
     ) -> NDArray[np.uint8]:
         """Decode uint8 [N, H, W, 3]."""
-        return self._pop(decoder, shape, batch_steps(shape), conditions_of(parameters))
+        steps = batch_steps(shape, self.network.pixels)
+        return self._pop(decoder, shape, steps, conditions_of(parameters))
 
     def encode_wave(self, image: NDArray[np.uint8], recall: bool) -> tuple[bytes, float]:
         """Code uint8 [H, W, 3], whose rows are the lanes: the stream and its bits."""
-        encoder, steps = entropy.Encoder(LANES), wave_steps(image.shape[:2], self.network.shape.radius)
+        encoder, steps = entropy.Encoder(LANES), self._wave_steps(image.shape[:2])
         if recall:
             for lane, begin, end in reversed(list(self._remember(image, steps))):
                 _push_intervals(encoder, lane, begin, end)
@@ -62,11 +64,13 @@ class CausalNetCoder:
 
     def decode_wave(self, stream: memoryview, shape: tuple[int, int], recall: bool) -> NDArray[np.uint8]:
         """Decode uint8 [H, W, 3] of `shape` [H, W]."""
-        decoder, radius = entropy.Decoder([stream], LANES), self.network.shape.radius
-        pop = self._recall if recall else self._pop
-        (image,) = pop(decoder, (1, *shape), wave_steps(shape, radius))
+        decoder, pop = entropy.Decoder([stream], LANES), self._recall if recall else self._pop
+        (image,) = pop(decoder, (1, *shape), self._wave_steps(shape))
         decoder.finish()
         return np.asarray(image)
+
+    def _wave_steps(self, shape: tuple[int, ...]) -> Iterator[Step]:
+        return wave_steps(shape, self.network.shape.reach, self.network.pixels)
 
     def _push(
         self,
@@ -77,9 +81,10 @@ class CausalNetCoder:
     ) -> None:
         starts, ends = self.network.intervals(images, conditions)
         for step in reversed(list(steps)):
-            for colour in reversed(range(COLOURS)):
-                start, end = (side[*step.places, colour] for side in (starts, ends))
-                _push_intervals(encoder, step.lane, start, end)
+            for turn in reversed(step.turns):
+                for colour in reversed(range(COLOURS)):
+                    start, end = (side[*turn.pixels, colour] for side in (starts, ends))
+                    _push_intervals(encoder, turn.lane, start, end)
 
     def _pop(
         self,
@@ -89,24 +94,24 @@ class CausalNetCoder:
         conditions: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8]:
         walk = self.network.walk(shape, conditions)
-        for step in steps:
-            for rows, _ in walk.rows(step.places):
-                walk.take(_pop_rows(decoder, step.lane, list(rows)))
+        for turn in _turns(walk, steps):
+            for rows, _ in walk.rows(turn.pixel, turn.which):
+                walk.take(_pop_rows(decoder, turn.lane, list(rows)))
         return walk.images
 
     def _remember(self, image: NDArray[np.uint8], steps: Iterable[Step]) -> Iterator[Intervals]:
         """All intervals of an image that remembers its colours, in the order of decoding."""
         walk, recall = self.network.walk((1, *image.shape[:2])), Recall()
-        for step in steps:
-            pixels = image[step.places[1:]]
-            for colour, (rows, means) in enumerate(walk.rows(step.places)):
+        for turn in _turns(walk, steps):
+            pixels = image[turn.pixels[1:]]
+            for colour, (rows, means) in enumerate(walk.rows(turn.pixel, turn.which)):
                 samples = pixels[:, colour].astype(np.int64)
                 walk.take(samples.astype(np.uint16))
                 known = _known(recall, colour, pixels, rows, means)
                 asked = [(i, one) for i, one in enumerate(known) if one is not None]
                 answers = [int(samples[i]) in one.values for i, one in asked]
                 splits = [recall.split(colour, one) for _, one in asked]
-                lane = step.lane[[i for i, _ in asked]]
+                lane = turn.lane[[i for i, _ in asked]]
                 flags = [
                     (0, split) if yes else (split, TOTAL) for split, yes in zip(splits, answers, strict=True)
                 ]
@@ -114,7 +119,7 @@ class CausalNetCoder:
                 at = [i for i, one in enumerate(known) if one is None]
                 ends = [[*row.tolist(), TOTAL] for row in rows[at]]
                 plain = [(row[x], row[x + 1]) for row, x in zip(ends, samples[at].tolist(), strict=True)]
-                yield step.lane[at], *_sides(plain)
+                yield turn.lane[at], *_sides(plain)
                 yield lane, *_sides([one.interval(int(samples[i])) for i, one in asked])
                 recall.learn(colour, zip((one for _, one in asked), answers, strict=True))
             recall.add(pixels)
@@ -124,16 +129,16 @@ class CausalNetCoder:
     ) -> NDArray[np.uint8]:
         """The images whose intervals `_remember` gave."""
         walk, recall = self.network.walk(shape), Recall()
-        for step in steps:
-            pixels = np.zeros((len(step.lane), COLOURS), np.uint8)
-            for colour, (rows, means) in enumerate(walk.rows(step.places)):
+        for turn in _turns(walk, steps):
+            pixels = np.zeros((len(turn.lane), COLOURS), np.uint8)
+            for colour, (rows, means) in enumerate(walk.rows(turn.pixel, turn.which)):
                 known = _known(recall, colour, pixels, rows, means)
                 asked = [(i, one) for i, one in enumerate(known) if one is not None]
-                lane = step.lane[[i for i, _ in asked]]
+                lane = turn.lane[[i for i, _ in asked]]
                 splits = [np.array([0, recall.split(colour, one)]) for _, one in asked]
                 answers = [not no for no in _pop_rows(decoder, lane, splits)]
                 at = [i for i, one in enumerate(known) if one is None]
-                pixels[at, colour] = _pop_rows(decoder, step.lane[at], [rows[i] for i in at])
+                pixels[at, colour] = _pop_rows(decoder, turn.lane[at], [rows[i] for i in at])
                 sets = [one.starts(yes) for (_, one), yes in zip(asked, answers, strict=True)]
                 # Symbols without slots stand before the others, so that all rows are equally long.
                 padded = [np.pad(begins, (256 - len(begins), 0)) for _, begins in sets]
@@ -144,6 +149,13 @@ class CausalNetCoder:
                 recall.learn(colour, zip((one for _, one in asked), answers, strict=True))
             recall.add(pixels)
         return walk.images
+
+
+def _turns(walk: Walk, steps: Iterable[Step]) -> Iterator[Turn]:
+    """The turns of all steps, in their order; the walk looks at a step before the first of its turns."""
+    for step in steps:
+        walk.look(step.places)
+        yield from step.turns
 
 
 def _known(
@@ -187,31 +199,60 @@ def _pop_rows(
 
 
 @dataclass(frozen=True)
-class Step:
-    """Pixels that are coded at the same time, and the lane of each, no two the same: int64 [places]."""
+class Turn:
+    """One pixel of each of the places that have it, and the lane of each, no two the same: int64 [pixels].
 
+    Attributes:
+        pixel: number of the pixel in its place.
+        which: the places, among those of the step.
+        lane: lanes.
+        pixels: image, row and column of the image.
+    """
+
+    pixel: int
+    which: NDArray[np.int64]
     lane: NDArray[np.int64]
+    pixels: Places
+
+
+@dataclass(frozen=True)
+class Step:
+    """Places that the network is asked for at the same time, columns counting places, and their pixels."""
+
     places: Places
+    turns: list[Turn]
 
 
-def batch_steps(shape: tuple[int, ...]) -> Iterator[Step]:
-    """Images of `shape` [N, H, W] in step, each of them a lane, in raster order."""
+def _step(lane: NDArray[np.int64], places: Places, width: int, pixels: int) -> Step:
+    """Places of `pixels` pixels, with their lanes, in images of a width."""
+    image, row, column = places
+    turns = []
+    for pixel in range(pixels):
+        x = column * pixels + pixel
+        which = np.flatnonzero(x < width)
+        if len(which):
+            turns.append(Turn(pixel, which, lane[which], (image[which], row[which], x[which])))
+    return Step(places, turns)
+
+
+def batch_steps(shape: tuple[int, ...], pixels: int) -> Iterator[Step]:
+    """Images of `shape` [N, H, W] in step, each of them a lane, in raster order of places of `pixels`."""
     number, height, width = shape
     lane = np.arange(number)
-    for row, column in np.ndindex(height, width):
-        yield Step(lane, (lane, np.full(number, row), np.full(number, column)))
+    for row, column in np.ndindex(height, -(-width // pixels)):
+        yield _step(lane, (lane, np.full(number, row), np.full(number, column)), width, pixels)
 
 
-def wave_steps(shape: tuple[int, ...], radius: int) -> Iterator[Step]:
-    """One image of `shape` [H, W] whose rows are the lanes: docs/FORMAT-entropy.md, section 7."""
+def wave_steps(shape: tuple[int, ...], reach: int, pixels: int) -> Iterator[Step]:
+    """One image of `shape` [H, W] whose rows are the lanes: docs/FORMAT-entropy.md, sections 7 and 11."""
     height, width = shape
-    lag = radius + 1
-    turn = max(width + radius, LANES * lag)
+    columns, lag = -(-width // pixels), reach + 1
+    turn = max(columns + reach, LANES * lag)
     row = np.arange(height)
     begin = row // LANES * turn + row % LANES * lag
-    for step in range(begin[-1] + width):
+    for step in range(begin[-1] + columns):
         column = step - begin
-        there = row[(column >= 0) & (column < width)]
+        there = row[(column >= 0) & (column < columns)]
         there = there[np.argsort(there % LANES)]
         if len(there):
-            yield Step(there % LANES, (np.zeros_like(there), there, column[there]))
+            yield _step(there % LANES, (np.zeros_like(there), there, column[there]), width, pixels)

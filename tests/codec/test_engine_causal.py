@@ -13,7 +13,7 @@ from fsar_lab.codec.blob import Kind
 from fsar_lab.codec.causal_net import CausalNetTables
 from fsar_lab.codec.causal_torch import Network
 from fsar_lab.codec.codec import Codec, has_few_colours
-from fsar_lab.codec.engine_causal import CausalNetCoder, batch_steps
+from fsar_lab.codec.engine_causal import CausalNetCoder, batch_steps, wave_steps
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.entropy import CausalShape
@@ -22,9 +22,40 @@ from fsar_lab.errors import DamagedStreamError
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
-@pytest.fixture(scope="module", params=["fast", "balanced", "small"])
+def made_pairs() -> CodecModel:
+    """A made network of pairs: either pixel is much like the one to its left."""
+    fast = CodecModel.load(zoo.codec_path("fast")).pixels
+    assert isinstance(fast, CausalNetTables)
+    shape = CausalShape(radius=3, width=16, blocks=2, inner=8, spatial=True, hidden=8, mixtures=3, pair=True)
+    rng = np.random.default_rng(3)
+    arrays = {name: fast.arrays[name] for name in ("inverse", "sigmoid", "exponentials")}
+    ranges = {
+        "first": (-10, 11),
+        "weights": (-30, 31),
+        "bias": (-3000, 9000),
+        "shift": (3, 7),
+        "stream_shift": (0, 5),
+        "own_shift": (0, 5),
+        "colour": (-9000, 9000),
+        "couple": (-2000, 2001),
+    }
+    for name, (dtype, size) in shape.arrays.items():
+        if name in ranges:
+            arrays[name] = rng.integers(*ranges[name], size).astype(dtype)
+    rows = slice(shape.width, shape.width + shape.samples)
+    arrays["bias"][rows], arrays["shift"][rows] = 0, 8
+    heads = slice(-shape.samples * 3 * shape.mixtures, None)
+    arrays["bias"][heads] = np.tile(np.repeat([0, 0, 60 << 9], shape.mixtures), shape.samples)
+    arrays["shift"][heads] = 9
+    for colour in range(3):
+        arrays["first"][rows][[colour, 3 + colour], colour - 4] += 16 << 8  # the last pixel of the window
+        arrays["couple"][3 + colour, colour] = 1 << 14  # the left pixel's error is the right one's
+    return CodecModel(None, None, CausalNetTables(shape, arrays))
+
+
+@pytest.fixture(scope="module", params=["fast", "balanced", "small", "pairs"])
 def model(request: pytest.FixtureRequest) -> CodecModel:
-    return CodecModel.load(zoo.codec_path(request.param))
+    return made_pairs() if request.param == "pairs" else CodecModel.load(zoo.codec_path(request.param))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -32,8 +63,8 @@ def test_same_bytes_in_both_directions(model: CodecModel, device: str) -> None:
     c, on_torch = Codec(model, threads=1), Codec(model, threads=1, engine="torch", device=device)
     rng = np.random.default_rng(1)
     noise = rng.integers(0, 256, (2, 6, 5, 3), np.uint8)
-    sizes = [(1, 1), (1, 9), (7, 2), (5, 6)]
-    several = [image[:h, :w] for image, (h, w) in zip(smooth_images(4, 9, 3), sizes, strict=True)]
+    sizes = [(1, 1), (1, 9), (7, 2), (5, 6), (8, 1)]
+    several = [image[:h, :w] for image, (h, w) in zip(smooth_images(5, 9, 3), sizes, strict=True)]
     for images in (smooth_images(3, 7, 1), noise, several):
         data = c.encode(images)
         assert on_torch.encode(images) == data
@@ -43,7 +74,8 @@ def test_same_bytes_in_both_directions(model: CodecModel, device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
-    ("sides", "levels"), [((1, 1), 1), ((5, 9), 1), ((5, 9), 24), ((34, 2), 9), ((9, 9), 128)]
+    ("sides", "levels"),
+    [((1, 1), 1), ((5, 9), 1), ((5, 9), 24), ((4, 8), 24), ((34, 2), 9), ((34, 3), 9), ((9, 9), 128)],
 )
 @pytest.mark.parametrize("recall", [False, True])
 def test_waves(model: CodecModel, sides: tuple[int, int], levels: int, recall: bool, device: str) -> None:
@@ -119,23 +151,41 @@ def test_a_decoder_sees_what_the_encoder_saw(
     images = smooth_images(2, 6, 4)[:, :, :5].copy()
     starts, ends = network.intervals(images)
     walk = network.walk(images.shape[:3])
-    for step in batch_steps(images.shape[:3]):
-        for colour, (rows, _) in enumerate(walk.rows(step.places)):
-            full = np.concatenate([rows.astype(np.int64), np.full((2, 1), 65536)], 1)
-            assert (np.diff(full) > 0).all() and (full[:, 0] == 0).all()
-            value = images[(*step.places, colour)].astype(np.int64)
-            assert np.array_equal(full[[0, 1], value], starts[(*step.places, colour)])
-            assert np.array_equal(full[[0, 1], value + 1], ends[(*step.places, colour)])
-            walk.take(value.astype(np.uint16))
+    for step in batch_steps(images.shape[:3], network.pixels):
+        walk.look(step.places)
+        for turn in step.turns:
+            for colour, (rows, _) in enumerate(walk.rows(turn.pixel, turn.which)):
+                full = np.concatenate([rows.astype(np.int64), np.full((2, 1), 65536)], 1)
+                assert (np.diff(full) > 0).all() and (full[:, 0] == 0).all()
+                value = images[(*turn.pixels, colour)].astype(np.int64)
+                assert np.array_equal(full[[0, 1], value], starts[(*turn.pixels, colour)])
+                assert np.array_equal(full[[0, 1], value + 1], ends[(*turn.pixels, colour)])
+                walk.take(value.astype(np.uint16))
     assert np.array_equal(walk.images, images)
 
 
-@pytest.mark.parametrize("spatial", [False, True])
-def test_the_largest_numbers_that_are_allowed(spatial: bool) -> None:
+@pytest.mark.parametrize(("pixels", "size"), [(1, (3, 4, 5)), (2, (3, 4, 6)), (2, (3, 4, 5)), (2, (2, 3, 1))])
+def test_every_pixel_has_its_turn(pixels: int, size: tuple[int, int, int]) -> None:
+    """Once, in raster order within its row; of waves the right ones of a step only where there are any."""
+    for shape, steps in (
+        (size, batch_steps(size, pixels)),
+        ((1, *size[1:]), wave_steps(size[1:], 2, pixels)),
+    ):
+        order = np.full(shape, -1)
+        turns = [turn for step in steps for turn in step.turns]
+        for time, turn in enumerate(turns):
+            assert len(turn.lane) > 0 and (np.diff(turn.lane) > 0).all()
+            assert (order[turn.pixels] == -1).all()
+            order[turn.pixels] = time
+        assert (order >= 0).all() and (np.diff(order, axis=2) > 0).all()
+
+
+@pytest.mark.parametrize(("spatial", "pair"), [(False, False), (True, False), (True, True)])
+def test_the_largest_numbers_that_are_allowed(spatial: bool, pair: bool) -> None:
     """Sums near 2^30 would not be exact in float32."""
     tables = CodecModel.load(zoo.codec_path("fast")).pixels
     assert isinstance(tables, CausalNetTables)
-    shape = CausalShape(radius=2, width=8, blocks=2, inner=8, spatial=spatial, hidden=8, mixtures=6)
+    shape = CausalShape(2, 8, 2, 8, spatial, 8, mixtures=6, pair=pair)
     rng = np.random.default_rng(7)
     arrays = {name: tables.arrays[name] for name in ("sigmoid", "exponentials")}
     arrays["inverse"] = np.full_like(tables.arrays["inverse"], 1 << 18)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,10 @@ def byte(x: Any, n: Any) -> Any:
     return np.clip(shifted(x, n), 0, 255)
 
 
-def random_shape(rng: np.random.Generator) -> entropy.CausalShape:
-    """A small network."""
+def random_shape(rng: np.random.Generator, pair: bool | None = None) -> entropy.CausalShape:
+    """A small network; of pairs or not by chance unless `pair` says."""
     fours = [4, 8, 12, 20]
-    return entropy.CausalShape(
+    shape = entropy.CausalShape(
         radius=int(rng.integers(1, 4)),
         width=int(rng.choice(fours)),
         blocks=int(rng.integers(0, 3)),
@@ -35,6 +36,8 @@ def random_shape(rng: np.random.Generator) -> entropy.CausalShape:
         mixtures=int(rng.integers(1, 7)),
         conditions=int(rng.choice([0, 0, 4, 12])),
     )
+    drawn = bool(rng.integers(2))
+    return replace(shape, conditions=0, pair=True) if (drawn if pair is None else pair) else shape
 
 
 def random_arrays(rng: np.random.Generator, shape: entropy.CausalShape) -> Arrays:
@@ -60,8 +63,8 @@ def random_arrays(rng: np.random.Generator, shape: entropy.CausalShape) -> Array
     for name, (dtype, size) in shape.arrays.items():
         if name in ranges:
             arrays[name] = rng.integers(*ranges[name], size).astype(dtype)
-    arrays["bias"][: shape.width + 3] <<= 6
-    arrays["shift"][: shape.width + 3] += 5
+    arrays["bias"][: shape.width + shape.samples] <<= 6
+    arrays["shift"][: shape.width + shape.samples] += 5
     return arrays
 
 
@@ -70,6 +73,7 @@ class Reference:
 
     def __init__(self, shape: entropy.CausalShape, arrays: Arrays) -> None:
         self.shape, self.arrays = shape, {name: a.astype(np.int64) for name, a in arrays.items()}
+        self.pixels = 2 if shape.pair else 1  # of a place
         self.matrices, at, row = {}, 0, 0
         every = np.concatenate([self.arrays["first"].ravel(), self.arrays["weights"]])
         for name, rows, columns in shape.matrices:
@@ -84,23 +88,25 @@ class Reference:
         return weights @ inputs + bias, shift
 
     def own(self, image: Any, conditions: Any = None) -> tuple[Any, Any]:
-        """`own` [H, W, 3, hidden] and the linear predictions [H, W, 3] of one image, uint8 [H, W, 3], with
-        conditions uint8 [H, W, conditions]."""
+        """`own` [H, places, samples, hidden] and the linear predictions [H, places, samples] of one image,
+        uint8 [H, W, 3], with conditions uint8 [H, places, conditions]."""
         shape, a = self.shape, self.arrays
-        height, width, _ = image.shape
+        height, width = len(image), -(-image.shape[1] // self.pixels)
         said = np.zeros((height, width, 0), np.int64) if conditions is None else conditions.astype(np.int64)
-        r = shape.radius
-        pixels = np.tile(np.array([128, 128, 128, 0], np.int64), (height + r, width + 2 * r, 1))
-        pixels[r:, r : r + width, :3] = image
-        pixels[r:, r : r + width, 3] = 64
-        offsets = [(y, x) for y in range(-r, 1) for x in range(-r, r + 1) if (y, x) < (0, 0)]
+        r, rho = shape.radius, shape.reach
+        outside = np.array([128, 128, 128, 0] * self.pixels, np.int64)
+        places = np.tile(outside, (height + r, width + 2 * rho, 1))
+        for y, x in np.ndindex(image.shape[:2]):
+            at = 4 * (x % self.pixels)
+            places[y + r, x // self.pixels + rho, at : at + 4] = [*image[y, x], 64]
+        offsets = [(y, x) for y in range(-r, 1) for x in range(-rho, rho + 1) if (y, x) < (0, 0)]
         blocks = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0)] if shape.spatial else [(0, 0)]
         streams = np.zeros((shape.blocks, height + 1, width + 2, shape.width), np.int64)
-        own = np.zeros((height, width, 3, shape.hidden), np.int64)
-        linear = np.zeros((height, width, 3), np.int64)
+        own = np.zeros((height, width, shape.samples, shape.hidden), np.int64)
+        linear = np.zeros((height, width, shape.samples), np.int64)
         for y in range(height):
             for x in range(width):
-                window = np.stack([pixels[y + r + dy, x + r + dx] for dy, dx in offsets])
+                window = np.stack([places[y + r + dy, x + rho + dx] for dy, dx in offsets])
                 all_first = shifted(*self.result("first", np.concatenate([window.ravel(), said[y, x]])))
                 h = all_first[: shape.width]
                 linear[y, x] = np.clip(all_first[shape.width :], -2048, 6143)
@@ -110,21 +116,21 @@ class Reference:
                     v = byte(*self.result(f"inner.{b}", np.concatenate(seen)))
                     h = h + shifted(*self.result(f"outer.{b}", v))
                 neck = shifted(*self.result("neck", byte(h, a["stream_shift"][shape.blocks])))
-                own[y, x] = neck.reshape(3, shape.hidden)
+                own[y, x] = neck.reshape(shape.samples, shape.hidden)
         return own, linear
 
-    def cumulative(self, colour: int, own: Any, linear: Any, before: list[int]) -> list[int]:
-        """C(0) .. C(256) of one sample of a place with own [3, hidden] and linear [3]."""
+    def cumulative(self, sample: int, own: Any, linear: Any, before: list[int]) -> list[int]:
+        """C(0) .. C(256) of one sample of a place with own [samples, hidden] and linear [samples]."""
         a, k = self.arrays, self.shape.mixtures
         errors = [16 * x - int(linear[b]) for b, x in enumerate(before)]
         near = [min(max(e, -2048), 2047) for e in errors]
         shove = sum(
-            (a["colour"][colour, :, b] * e for b, e in enumerate(near)), np.zeros(self.shape.hidden, np.int64)
+            (a["colour"][sample, :, b] * e for b, e in enumerate(near)), np.zeros(self.shape.hidden, np.int64)
         )
-        hidden = byte(own[colour] + shifted(shove, 12), a["own_shift"][colour])
-        out = shifted(*self.result(f"head.{colour}", hidden))
-        pull = sum(int(a["couple"][colour, b]) * e for b, e in enumerate(errors))
-        mean = np.clip(linear[colour] + shifted(pull, 14) + out[k : 2 * k], -2048, 6143)
+        hidden = byte(own[sample] + shifted(shove, 12), a["own_shift"][sample])
+        out = shifted(*self.result(f"head.{sample}", hidden))
+        pull = sum(int(a["couple"][sample, b]) * e for b, e in enumerate(errors))
+        mean = np.clip(linear[sample] + shifted(pull, 14) + out[k : 2 * k], -2048, 6143)
         below = np.minimum(out[:k].max() - out[:k], entropy.causal.EXPONENTIALS - 1)
         t = a["exponentials"][below]
         w = (t * ((1 << 30) // (128 * (int(t.sum()) >> 7) + 128))) >> 15
@@ -141,10 +147,11 @@ class Reference:
         """Start and count of every sample, in the order of decoding."""
         own, linear = self.own(image, conditions)
         pairs = []
-        for y, row in enumerate(image.tolist()):
-            for x, pixel in enumerate(row):
-                for c, sample in enumerate(pixel):
-                    table = self.cumulative(c, own[y, x], linear[y, x], pixel[:c])
-                    assert all(b > a for a, b in itertools.pairwise(table))
-                    pairs.append((table[sample], table[sample + 1] - table[sample]))
+        for y, x in np.ndindex(own.shape[:2]):
+            # Where a pair's right pixel is outside the image, these are three samples.
+            place = image[y, self.pixels * x : self.pixels * (x + 1)].ravel().tolist()
+            for c, value in enumerate(place):
+                table = self.cumulative(c, own[y, x], linear[y, x], place[:c])
+                assert all(b > a for a, b in itertools.pairwise(table))
+                pairs.append((table[value], table[value + 1] - table[value]))
         return pairs

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import causal_reference
 import entropy_reference as ref
@@ -50,10 +51,11 @@ def decoded(
     return images
 
 
+@pytest.mark.parametrize("pair", [False, True])
 @pytest.mark.parametrize("seed", range(12))
-def test_the_documented_rule(seed: int) -> None:
+def test_the_documented_rule(seed: int, pair: bool) -> None:
     rng = np.random.default_rng(seed)
-    shape = random_shape(rng)
+    shape = random_shape(rng, pair)
     arrays = random_arrays(rng, shape)
     model = entropy.CausalModel(shape, arrays)
     size = [(2, 5, 6), (1, 1, 1), (3, 1, 7), (2, 6, 1)][seed % 4]
@@ -67,22 +69,26 @@ def test_the_documented_rule(seed: int) -> None:
 
 
 @pytest.mark.parametrize("lanes", [3, 4, 32])
-@pytest.mark.parametrize("sides", [(1, 1), (9, 3), (7, 14), (34, 5)])
-def test_waves(lanes: int, sides: tuple[int, int]) -> None:
+@pytest.mark.parametrize("sides", [(1, 1), (9, 3), (7, 14), (34, 5), (2, 67)])
+@pytest.mark.parametrize("pair", [False, True])
+def test_waves(lanes: int, sides: tuple[int, int], pair: bool) -> None:
     """The rows of one image as lanes: the same intervals, in the order of the steps."""
     rng = np.random.default_rng(lanes + sides[0])
-    shape = replace(random_shape(rng), conditions=0)
+    shape = replace(random_shape(rng, pair), conditions=0)
     arrays = random_arrays(rng, shape)
     model = entropy.CausalModel(shape, arrays)
     (image,) = photographs(rng, 1, *sides)
     intervals = np.array(Reference(shape, arrays).intervals(image)).reshape(*sides, 3, 2).tolist()
-    reach = range(-shape.radius, shape.radius + 1)
-    offsets = [(dy, dx) for dy in reach for dx in reach if (dy, dx) < (0, 0)]
+    rows, columns = range(-shape.radius, 1), range(-shape.reach, shape.reach + 1)
+    offsets = [(dy, dx) for dy in rows for dx in columns if (dy, dx) < (0, 0)]
+    height, width, pixels = *sides, 2 if pair else 1
     events = [
-        (lane, *intervals[row][column][colour], 16)
-        for step in ref.wave_steps(lanes, *sides, offsets, all_count=True)
+        (lane, *intervals[row][pixels * place + pixel][colour], 16)
+        for step in ref.wave_steps(lanes, height, -(-width // pixels), offsets, all_count=True)
+        for pixel in range(pixels)
         for colour in range(3)
-        for lane, row, column in step
+        for lane, row, place in step
+        if pixels * place + pixel < width
     ]
     mine, theirs = ref.Encoder(lanes), entropy.WaveEncoder(lanes)
     mine.push_events(events)
@@ -95,19 +101,20 @@ def test_waves(lanes: int, sides: tuple[int, int]) -> None:
     decoder.finish()
 
 
-@pytest.mark.parametrize(("lanes", "said"), [(2, 0), (32, 4)])
-def test_waves_of_too_few_lanes_or_with_conditions(lanes: int, said: int) -> None:
+@pytest.mark.parametrize(("lanes", "said", "pair"), [(2, 0, False), (2, 0, True), (32, 4, False)])
+def test_waves_of_too_few_lanes_or_with_conditions(lanes: int, said: int, pair: bool) -> None:
     rng = np.random.default_rng(1)
-    shape = entropy.CausalShape(3, 8, 1, 8, True, 4, 2, said)
+    shape = entropy.CausalShape(3, 8, 1, 8, True, 4, 2, said, pair)
     model = entropy.CausalModel(shape, random_arrays(rng, shape))
     with pytest.raises(ValueError, match="lanes too few"):
         entropy.WaveEncoder(lanes).push_causal(model, photographs(rng, 1, 5, 5)[0])
 
 
-def test_the_random_networks_are_not_dull() -> None:
+@pytest.mark.parametrize("pair", [False, True])
+def test_the_random_networks_are_not_dull(pair: bool) -> None:
     """Activations saturate now and then only, and every component counts."""
     rng = np.random.default_rng(0)
-    shape = entropy.CausalShape(2, 12, 2, 8, True, 8, 3)
+    shape = entropy.CausalShape(2, 12, 2, 8, True, 8, 3, pair=pair)
     arrays = random_arrays(rng, shape)
     own, linear = Reference(shape, arrays).own(photographs(rng, 1, 6, 6)[0])
     hidden = causal_reference.byte(own, arrays["own_shift"])
@@ -115,12 +122,12 @@ def test_the_random_networks_are_not_dull() -> None:
     assert np.mean((linear > -2048) & (linear < 6143)) > 0.5
 
 
-@pytest.mark.parametrize("said", [0, 8])
+@pytest.mark.parametrize(("said", "pair"), [(0, False), (8, False), (0, True)])
 @pytest.mark.parametrize("number", [31, 32, 65])
-def test_lanes_are_alone(number: int, said: int) -> None:
+def test_lanes_are_alone(number: int, said: int, pair: bool) -> None:
     """Images coded together, on two threads and one by one: the same words for each."""
     rng = np.random.default_rng(number)
-    shape = entropy.CausalShape(2, 8, 1, 8, True, 4, 2, said)
+    shape = entropy.CausalShape(2, 8, 1, 8, True, 4, 2, said, pair)
     model = entropy.CausalModel(shape, random_arrays(rng, shape))
     images, conditions = photographs(rng, number, 4, 5), conditions_of(rng, shape, (number, 4, 5))
     streams = coded(model, images, conditions=conditions)
@@ -161,17 +168,18 @@ def digest() -> str:
     import hashlib
 
     total = hashlib.sha256()
-    for seed in range(6):
+    for seed in range(12):
         rng = np.random.default_rng(100 + seed)
-        shape = random_shape(rng)
+        shape = random_shape(rng, pair=seed % 2 == 1)
+        size = 33, 5, 4 + seed % 4 // 2  # of pairs, an even width and an odd one
         model = entropy.CausalModel(shape, random_arrays(rng, shape))
-        images, conditions = photographs(rng, 33, 5, 4), conditions_of(rng, shape, (33, 5, 4))
+        images, conditions = photographs(rng, *size), conditions_of(rng, shape, size)
         streams = coded(model, images, conditions=conditions)
-        assert np.array_equal(decoded(model, streams, (33, 5, 4), conditions), images)
+        assert np.array_equal(decoded(model, streams, size, conditions), images)
         total.update(b"".join(streams))
         if conditions is None:
             wave = entropy.WaveEncoder()
-            wave.push_causal(model, images.reshape(-1, 4, 3))
+            wave.push_causal(model, images.reshape(-1, size[2], 3))
             total.update(wave.finish())
     return total.hexdigest()
 
@@ -192,9 +200,10 @@ def test_instruction_sets(isa: str) -> None:
     assert found[1] == digest()
 
 
-def test_damage() -> None:
+@pytest.mark.parametrize("pair", [False, True])
+def test_damage(pair: bool) -> None:
     rng = np.random.default_rng(1)
-    shape = entropy.CausalShape(2, 8, 1, 8, True, 4, 2)
+    shape = entropy.CausalShape(2, 8, 1, 8, True, 4, 2, pair=pair)
     model = entropy.CausalModel(shape, random_arrays(rng, shape))
     images = photographs(rng, 33, 5, 5)
     streams = coded(model, images)
@@ -217,9 +226,10 @@ def test_damage() -> None:
         ("bias", 0, 1 << 30),
         ("shift", 0, 25),
         ("stream_shift", (0, 0), 25),
-        ("own_shift", (2, 3), 25),
+        ("own_shift", (-1, 3), 25),
         ("first", (0, 0), 32767),
         ("bias", 6, -(1 << 31)),
+        ("bias", -1, 1 << 30),
         ("inverse", 5, 0),
         ("inverse", 5, (1 << 18) + 1),
         ("sigmoid", 700, 0),
@@ -228,9 +238,10 @@ def test_damage() -> None:
         ("exponentials", 3, 32769),
     ],
 )
-def test_what_may_overflow_is_refused(name: str, at: object, value: int) -> None:
+@pytest.mark.parametrize("pair", [False, True])
+def test_what_may_overflow_is_refused(name: str, at: object, value: int, pair: bool) -> None:
     rng = np.random.default_rng(2)
-    shape = entropy.CausalShape(1, 4, 1, 4, False, 4, 1)
+    shape = entropy.CausalShape(1, 4, 1, 4, False, 4, 1, pair=pair)
     arrays = random_arrays(rng, shape)
     entropy.CausalModel(shape, arrays)
     arrays[name][at] = value
@@ -238,14 +249,15 @@ def test_what_may_overflow_is_refused(name: str, at: object, value: int) -> None
         entropy.CausalModel(shape, arrays)
 
 
-def test_the_largest_numbers_that_are_allowed() -> None:
+@pytest.mark.parametrize("pair", [False, True])
+def test_the_largest_numbers_that_are_allowed(pair: bool) -> None:
     """Every weight at its limit: sums and the decoder's products stay within their bounds."""
-    shape = entropy.CausalShape(7, 8, 2, 8, True, 8, 6)
+    shape = entropy.CausalShape(7, 8, 2, 8, True, 8, 6, pair=pair)
     rng = np.random.default_rng(3)
     arrays = random_arrays(rng, shape)
     for name in ("weights", "colour", "couple", "first"):
         limits = np.iinfo(arrays[name].dtype)
-        ends = (-8000, 8000) if name == "first" else (limits.min, limits.max)
+        ends = (-7800, 7800) if name == "first" else (limits.min, limits.max)
         arrays[name] = rng.choice(ends, arrays[name].shape).astype(arrays[name].dtype)
     arrays["shift"][:] = 0
     arrays["inverse"][:] = 1 << 18
@@ -270,9 +282,13 @@ def test_the_largest_numbers_that_are_allowed() -> None:
         (1, 4, 1, 4, False, 68, 1),
         (1, 4, 1, 4, False, 4, 0),
         (1, 4, 1, 4, False, 4, 7),
+        (1, 4, 1, 4, False, 4, 1, 6),
+        (1, 4, 1, 4, False, 4, 1, 68),
+        (1, 4, 1, 4, False, 4, 1, 4, True),  # pairs have no conditions
+        (8, 4, 1, 4, False, 4, 1, 0, True),
     ],
 )
-def test_shapes_out_of_range(sizes: tuple[int, int, int, int, bool, int, int]) -> None:
+def test_shapes_out_of_range(sizes: Any) -> None:
     shape = entropy.CausalShape(*sizes)
     with pytest.raises(ValueError):
         entropy.CausalModel(shape, random_arrays(np.random.default_rng(0), shape))
