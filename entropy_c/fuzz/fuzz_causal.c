@@ -48,8 +48,8 @@ static void random_network(network_t *n, int wave) {
     const size_t taps = n->s.spatial ? 5 : 1, heads = 3 * n->s.mixtures;
     const size_t window = (n->s.radius * (2 * reach + 1) + reach) * pixels;
     const size_t outputs = width + samples + blocks * (inner + width) + samples * hidden + samples * heads;
-    const size_t weights = blocks * (taps * inner * width + inner * width) + samples * hidden * width +
-                           samples * heads * hidden;
+    const size_t weights =
+        blocks * (taps * inner * width + inner * width) + samples * hidden * width + samples * heads * hidden;
     FILL(first, (width + samples) * (4 * window + n->s.conditions), int16_t, -2000, 2600, -32768, 32767);
     FILL(weights, weights, int8_t, -30, 30, -128, 127);
     FILL(bias, outputs, int32_t, -3000, 9000, INT32_MIN, INT32_MAX);

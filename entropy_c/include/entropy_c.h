@@ -261,8 +261,8 @@ typedef struct ec_causal_shape {
  *              C(0) = 0, C(256) = 2^16
  *   S(z)       i = clamp(z + 384 * 2^11, 0, 768 * 2^11 - 1), q = i >> 11, and the result is
  *              sigmoid[q] + (((sigmoid[q + 1] - sigmoid[q]) * (i mod 2^11)) >> 11)
- * A place at the end of an odd row may lack its right pixel, which is outside the image: nothing is coded then.
- * The window is in raster order, and so are a block's five places. `first` is [width + 3 P][4 pixels +
+ * A place at the end of an odd row may lack its right pixel, which is outside the image: nothing is coded
+ * then. The window is in raster order, and so are a block's five places. `first` is [width + 3 P][4 pixels +
  * conditions], within +-32639; `weights` holds the other matrices one behind the other, [outputs][inputs]:
  * for every block inner [inner][places][width] and outer [width][inner]; neck [3 P hidden][width]; of each
  * sample head [3 M][hidden]. bias and shift: of all outputs in that order, those of first before them. All is

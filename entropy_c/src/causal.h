@@ -5,8 +5,8 @@
 #include "kernels.h"
 
 #define EC_CAUSAL_COLOURS 3
-#define EC_CAUSAL_SAMPLES 6 /* most of a place */
-#define EC_CAUSAL_ERRORS  3 /* most pairs of the samples before one */
+#define EC_CAUSAL_SAMPLES 6           /* most of a place */
+#define EC_CAUSAL_ERRORS  3           /* most pairs of the samples before one */
 #define EC_CAUSAL_BORDER  0x00808080u /* a pixel outside the image: grey, and not there */
 #define EC_CAUSAL_INSIDE  (64u << 24)
 #define EC_CAUSAL_ROWS    8 /* outputs are padded to this many: what kernels compute at a time */
@@ -33,7 +33,7 @@ struct ec_causal {
     uint32_t reach;   /* places to each side that the window holds */
     uint32_t window;  /* pixels */
     uint32_t taps;    /* of a block: 5 or 1 */
-    ec_matrix first; /* of every output, width + samples of them, one of the high bytes and one of the low */
+    ec_matrix first;  /* of every output, width + samples of them, one of the high bytes and one of the low */
     ec_causal_block blocks[EC_CAUSAL_BLOCKS]; /* of which shape.blocks */
     const uint8_t *neck_shift;                /* [width] */
     ec_matrix neck;                           /* samples * hidden; its shift is to the stream's unit */
@@ -58,14 +58,13 @@ static inline uint32_t ec_padded(uint32_t outputs) {
 /* Where a group's network works; all of it is in the caller's scratch.
  *
  * Time goes in steps (geometry.h), one for each place of a row. What lanes had at a step stands in rings of
- * steps: a quad's number of every lane, `stride` numbers of which the last EC_LANES are the lanes'. A row begins
- * `lag` steps
- * after the one above it: in a batch that is a whole row and its gap, which stays as it is outside the image,
- * and the row above is in the same lane; in a wave it is the lane before (`across`), and before lane 0 stand
- * copies. */
+ * steps: a quad's number of every lane, `stride` numbers of which the last EC_LANES are the lanes'. A row
+ * begins `lag` steps after the one above it: in a batch that is a whole row and its gap, which stays as it is
+ * outside the image, and the row above is in the same lane; in a wave it is the lane before (`across`), and
+ * before lane 0 stand copies. */
 typedef struct ec_causal_work {
     uint32_t height, width, columns; /* columns: places of a row */
-    uint32_t across; /* 1 in a wave, else 0 */
+    uint32_t across;                 /* 1 in a wave, else 0 */
     size_t lag, stride;
     size_t ring, stream_ring;            /* steps */
     uint32_t *pixels;                    /* [ring][pixels of a place][stride] */

@@ -126,8 +126,7 @@ static int take_tables(ec_causal *m, const ec_causal_parts *parts) {
 /* `count` numbers, two by two. */
 static void put_pairs(const int16_t *from, uint32_t count, uint32_t *to) {
     for (uint32_t i = 0; i < count; i += 2)
-        to[i / 2] =
-            (uint32_t)(uint16_t)from[i] | (i + 1 < count ? (uint32_t)(uint16_t)from[i + 1] << 16 : 0);
+        to[i / 2] = (uint32_t)(uint16_t)from[i] | (i + 1 < count ? (uint32_t)(uint16_t)from[i + 1] << 16 : 0);
 }
 
 static int shifts_fit(const uint8_t *shift, size_t count) {
@@ -160,7 +159,8 @@ static int fill(ec_causal *m, const ec_causal_parts *parts, uint32_t *memory, si
         stream += maker.largest;
     }
     take_matrix(&maker, &m->neck, owns, quads);
-    for (uint32_t c = 0; c < m->samples; c++) take_matrix(&maker, &m->heads[c], 3 * s->mixtures, s->hidden / 4);
+    for (uint32_t c = 0; c < m->samples; c++)
+        take_matrix(&maker, &m->heads[c], 3 * s->mixtures, s->hidden / 4);
     uint8_t *stream_shift = shift + outputs, *own_shift = stream_shift + (s->blocks + 1) * (size_t)s->width;
     memcpy(stream_shift, parts->stream_shift, (s->blocks + 1) * (size_t)s->width);
     memcpy(own_shift, parts->own_shift, owns);

@@ -72,7 +72,9 @@ def causal_tables(net: CausalNet) -> CausalNetTables:
         "first": first,
         **matrices.arrays(),
         "stream_shift": _stack([STREAM_BITS - rounding.exponents(name) for name in streams], np.uint8),
-        "own_shift": _stack([STREAM_BITS - rounding.exponents(f"own_{c}") for c in range(net.samples)], np.uint8),
+        "own_shift": _stack(
+            [STREAM_BITS - rounding.exponents(f"own_{c}") for c in range(net.samples)], np.uint8
+        ),
         "colour": _words(net.colour * (2.0**STREAM_BITS / NEAR / GREY_STEPS), COLOUR_BITS),
         "couple": _words(net.couple, COUPLE_BITS),
         **tables(),
@@ -103,13 +105,14 @@ class _Matrices:
         """
         features = self.rounding.integers("first_matrix", net.first.masked / PIXEL)
         linear = torch.floor(net.skip.masked.detach().double() * 2.0**LINEAR_BITS + 0.5).to(torch.int64)
-        linear = linear.unflatten(1, (-1, COLOURS))
+        linear = linear.view(net.samples, net.pixels, COLOURS, *linear.shape[2:])
         linear = functional.pad(linear, (0, 0, 0, 0, 0, 1)).flatten(1, 2)  # presence says nothing
         weight = torch.cat([features, linear])[:, :, net.first.mask.bool()].transpose(1, 2).flatten(1)
         exponents = self.rounding.exponents("first_matrix")
         grey = torch.full((net.samples,), int(GREY) << LINEAR_BITS)
         bias = torch.cat([_fixed(net.first.bias, exponents), grey])
-        self.biases.append(bias - int(GREY) * weight.unflatten(1, (-1, COLOURS + 1))[..., :COLOURS].sum((1, 2)))
+        pixels = weight.view(len(weight), -1, COLOURS + 1)
+        self.biases.append(bias - int(GREY) * pixels[:, :, :COLOURS].sum((1, 2)))
         grey_shift = torch.full((net.samples,), LINEAR_BITS - GREY_STEPS.bit_length() + 1)
         self.shifts.append(torch.cat([exponents - STREAM_BITS, grey_shift]))
         if net.conditions:

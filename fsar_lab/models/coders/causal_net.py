@@ -8,8 +8,8 @@ the network and carries the means; it starts as 0.75 left + 0.75 up - 0.5 up-lef
 With latents, the synthesis network says a few bytes of every place, its *conditions*, known before any pixel;
 this network sees those of the current place beside the window (conditional PixelCNN, arXiv:1606.05328).
 
-A network for pairs is asked once for two pixels of a row, whose six samples are one place: convolutions are over
-places, and the heads of the right pixel also see how far those of the left one were off.
+A network for pairs is asked once for two pixels of a row, whose six samples are one place: convolutions are
+over places, and the heads of the right pixel also see how far those of the left one were off.
 
 Coded: by the integers that `exporting.causal` makes of it, entropy_c.h, "Causal networks".
 """
@@ -101,7 +101,7 @@ class CausalNet(nn.Module):
             self.condition = nn.Conv2d(self.conditions, config.width, 1, bias=False)
         self.body = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.neck = nn.Conv2d(config.width, samples * hidden, 1)
-        self.colour = nn.Parameter(torch.randn(samples, hidden, samples - 1) * 0.3)  # of the residuals before
+        self.colour = nn.Parameter(torch.randn(samples, hidden, samples - 1) * 0.3)  # of residuals before
         self.heads = nn.Parameter(torch.randn(samples, 3 * k, hidden) * (0.3 / math.sqrt(hidden)))
         bias = torch.zeros(samples, 3, k)
         bias[:, 2] = torch.linspace(0.5, 2.5, k)  # log scale in grey levels
@@ -133,7 +133,7 @@ class CausalNet(nn.Module):
 
     @torch.no_grad()
     def _start_linear(self) -> None:
-        """0.75 left + 0.75 up - 0.5 up-left of the same colour, and shares of the residuals of those before."""
+        """0.75 left + 0.75 up - 0.5 up-left of the same colour, and shares of the residuals before."""
         rows, columns = self.reach
         weight, couple = self.skip.weight.zero_(), self.couple
         beside = torch.tensor([[0.0, 0.0, 0.0], [0.8, 0.0, 0.0], [0.2, 0.7, 0.0]])
@@ -224,9 +224,9 @@ class CausalNet(nn.Module):
         return weight
 
     def _stream(self, inputs: Tensor, theta: Tensor | None) -> Tensor:
-        """Pixels and ones [N, 4 P, H, W / P], theta -> the neck's [N, 3 P hidden, H, W / P], P pixels a place.
+        """Pixels and ones [N, 4 P, H, W / P], P pixels a place -> the neck's [N, 3 P hidden, H, W / P].
 
-        theta: [N, conditions, H, W].
+        theta: [N, conditions, H, W], if there are conditions.
         """
         rounding, r = self.rounding, self.reach
         first = rounding.matrix("first_matrix", self.first.masked / PIXEL) * PIXEL
@@ -258,27 +258,25 @@ class CausalNet(nn.Module):
         linear = functional.conv2d(centred, weight, padding=self.reach) + GREY
         return through(linear, half_up(linear * STEPS) / STEPS)
 
-    def _places(self, x: Tensor, outside: float = GREY) -> Tensor:
-        """Columns of [N, C, H, W] taken together, P to a place: [N, P C, H, W / P], rounded up."""
-        if self.pixels == 1:
-            return x
+    def _places(self, x: Tensor) -> Tensor:
+        """Columns of [N, C, H, W] taken together, P to a place: [N, P C, H, W / P], outside 0."""
         n, channels, height, width = x.shape
-        x = functional.pad(x, (0, width % 2), value=outside)
-        return x.view(n, channels, height, -1, 2).permute(0, 4, 1, 2, 3).flatten(1, 2)
+        x = functional.pad(x, (0, -width % self.pixels))
+        return x.view(n, channels, height, -1, self.pixels).permute(0, 4, 1, 2, 3).flatten(1, 2)
 
     def _columns(self, x: Tensor, width: int) -> Tensor:
-        """What `places` took together, taken apart: [N, P C, H, W / P] -> [N, C, H, W]."""
-        if self.pixels == 1:
-            return x
-        return x.unflatten(1, (2, -1)).permute(0, 2, 3, 4, 1).flatten(3)[..., :width]
+        """What `_places` took together, taken apart: [N, P C, H, W / P] -> [N, C, H, W]."""
+        n, _, height, columns = x.shape
+        x = x.view(n, self.pixels, -1, height, columns).permute(0, 2, 3, 4, 1)
+        return x.flatten(3)[..., :width]
 
-    def _features(self, x: Tensor, theta: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Means [N, 3 P, H, W / P] and head outputs [N, 3 P, 3, K, H, W / P]; arguments as `nats` has them."""
-        value, ones = self._places(x.float()), self._places(torch.ones_like(x[:, :1]).float(), 0.0)
-        centred = value - GREY
-        inputs = torch.cat([centred.unflatten(1, (self.pixels, COLOURS)) / PIXEL, ones.unsqueeze(2)], 2)
-        inputs = inputs.flatten(1, 2)
+    def _features(self, x: Tensor, theta: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Samples and means [N, 3 P, H, W / P], head outputs [N, 3 P, 3, K, H, W / P], see `nats`."""
+        centred = x.float() - GREY
+        inputs = self._places(torch.cat([centred / PIXEL, torch.ones_like(centred[:, :1])], 1))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
+        centred = self._places(centred)
+        value = centred + GREY
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=x.is_cuda and not self.rounding.active):
             features = self._stream(inputs, theta)
         n, _, height, width = features.shape
@@ -297,14 +295,13 @@ class CausalNet(nn.Module):
             out = out + self.bias[c].view(1, -1, 1, 1)
             means.append(mean)
             outs.append(out.view(n, 3, self.config.mixtures, height, width))
-        return torch.stack(means, 1), torch.stack(outs, 1)
+        return value, torch.stack(means, 1), torch.stack(outs, 1)
 
     def nats(self, theta: Tensor | None, x: Tensor) -> Tensor:
         """Code length of uint8 x [N, 3, H, W] in nats, [N, 3, H, W]; theta [N, conditions, H, W] if any."""
-        means, outs = self._features(x, theta)
+        value, means, outs = self._features(x, theta)
         if self.rounding.measuring:
             self._choose()
-        value = self._places(x.float())
         bits = [mixture_bits(value[:, c : c + 1], means[:, c, None], outs[:, c]) for c in range(self.samples)]
         return self._columns(torch.stack(bits, 1), x.shape[-1]) * math.log(2)
 
