@@ -7,6 +7,8 @@
 #define HAS_CHOICE
 #define FLOWS 1
 typedef __m256i vec;
+typedef uint32_t u32x8 __attribute__((vector_size(32))); /* whose shifts by constants are immediate ones */
+typedef int32_t i32x8 __attribute__((vector_size(32)));
 typedef __m256i msk;   /* all ones in the lanes that it names */
 typedef __m256i key16; /* one 16-bit value in every place */
 
@@ -34,9 +36,9 @@ static inline vec vec_and(vec a, vec b) { return _mm256_and_si256(a, b); }
 static inline vec vec_or(vec a, vec b) { return _mm256_or_si256(a, b); }
 static inline vec vec_xor(vec a, vec b) { return _mm256_xor_si256(a, b); }
 /* With the amount in every lane: one operation, where an amount in a scalar takes two. */
-static inline vec vec_shr(vec a, uint32_t n) { return _mm256_srlv_epi32(a, vec_set(n)); }
-static inline vec vec_sar(vec a, uint32_t n) { return _mm256_srav_epi32(a, vec_set(n)); }
-static inline vec vec_shl(vec a, uint32_t n) { return _mm256_sllv_epi32(a, vec_set(n)); }
+static inline vec vec_shr(vec a, uint32_t n) { return (vec)((u32x8)a >> n); }
+static inline vec vec_sar(vec a, uint32_t n) { return (vec)((i32x8)a >> n); }
+static inline vec vec_shl(vec a, uint32_t n) { return (vec)((u32x8)a << n); }
 static inline vec vec_shr_each(vec a, vec n) { return _mm256_srlv_epi32(a, n); }
 static inline vec vec_shl_each(vec a, vec n) { return _mm256_sllv_epi32(a, n); }
 static inline vec vec_min(vec a, vec b) { return _mm256_min_epi32(a, b); }

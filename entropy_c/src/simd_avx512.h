@@ -7,6 +7,8 @@
 #define HAS_MERGES
 #define HAS_CHOICE
 typedef __m512i vec;
+typedef uint32_t u32x16 __attribute__((vector_size(64))); /* whose shifts by constants are immediate ones */
+typedef int32_t i32x16 __attribute__((vector_size(64)));
 typedef __mmask16 msk;
 typedef __m256i key16; /* one 16-bit value in every place */
 
@@ -30,8 +32,9 @@ static inline vec vec_mul_small(vec a, vec b) { return _mm512_madd_epi16(a, b); 
 static inline vec vec_pair_dot(vec a, vec b) { return _mm512_madd_epi16(a, b); }
 
 /* Four products of unsigned and signed bytes at once. */
-#define DOT_UNIT 1
-#define DOT_ROWS 8
+#define DOT_UNIT    1
+#define DOT_ROWS    8
+#define EACH_ROW(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
 typedef vec quad_t;
 static inline quad_t quad_load(const uint32_t *p) { return vec_load(p); }
 static inline vec vec_dot(vec sum, quad_t quad, const uint32_t *weights) {
@@ -40,9 +43,9 @@ static inline vec vec_dot(vec sum, quad_t quad, const uint32_t *weights) {
 static inline vec vec_and(vec a, vec b) { return _mm512_and_si512(a, b); }
 static inline vec vec_or(vec a, vec b) { return _mm512_or_si512(a, b); }
 static inline vec vec_xor(vec a, vec b) { return _mm512_xor_si512(a, b); }
-static inline vec vec_shr(vec a, uint32_t n) { return _mm512_srlv_epi32(a, vec_set(n)); }
-static inline vec vec_sar(vec a, uint32_t n) { return _mm512_srav_epi32(a, vec_set(n)); }
-static inline vec vec_shl(vec a, uint32_t n) { return _mm512_sllv_epi32(a, vec_set(n)); }
+static inline vec vec_shr(vec a, uint32_t n) { return (vec)((u32x16)a >> n); }
+static inline vec vec_sar(vec a, uint32_t n) { return (vec)((i32x16)a >> n); }
+static inline vec vec_shl(vec a, uint32_t n) { return (vec)((u32x16)a << n); }
 static inline vec vec_shr_each(vec a, vec n) { return _mm512_srlv_epi32(a, n); }
 static inline vec vec_shl_each(vec a, vec n) { return _mm512_sllv_epi32(a, n); }
 static inline vec vec_min(vec a, vec b) { return _mm512_min_epi32(a, b); }
