@@ -25,6 +25,7 @@ SOURCES = [
     "geometry.c",
     "indexed.c",
     "kernels_avx2.c",
+    "kernels_avx2_vnni.c",
     "kernels_avx512.c",
     "kernels_gather.c",
     "kernels_neon.c",

@@ -69,10 +69,10 @@ typedef enum ec_status {
 
 typedef struct ec_tables ec_tables;
 
-/* The instructions that models created now will use: "avx512", "avx2-gather", "avx2", "sse4", "neon" or
- * "scalar". The best that the processor has, or what the environment variable EC_ISA names if the processor
- * has it; whether gathering table entries is faster than loading them one by one is measured. All of them
- * write and read the same bytes. */
+/* The instructions that models created now will use: "avx512", "avx2-vnni", "avx2-gather", "avx2", "sse4",
+ * "neon" or "scalar". The best that the processor has, or what the environment variable EC_ISA names if the
+ * processor has it; whether gathering table entries is faster than loading them one by one is measured. All
+ * of them write and read the same bytes. */
 const char *ec_isa(void);
 
 /* How the decoder finds a symbol. The bytes of a stream never depend on it. */

@@ -5,6 +5,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "avx_vnni.h"
 #endif
 
 #if defined(__x86_64__)
@@ -46,6 +48,7 @@ static size_t usable_here(const ec_kernels **sets) {
     if (is_fast && HAS("avx512f") && HAS("avx512bw") && HAS("avx512vl") && HAS("avx512dq") &&
         HAS("avx512vbmi2") && HAS("avx512vnni"))
         sets[count++] = &ec_kernels_avx512;
+    if (is_fast && has_avx_vnni()) sets[count++] = &ec_kernels_avx2_vnni;
     if (has_avx2) {
         sets[count++] = is_fast ? &ec_kernels_gather : &ec_kernels_avx2;
         sets[count++] = is_fast ? &ec_kernels_avx2 : &ec_kernels_gather;
@@ -67,7 +70,7 @@ static size_t usable_here(const ec_kernels **sets) {
 
 const ec_kernels *ec_choose_kernels(void) {
     const char *wanted = getenv("EC_ISA");
-    const ec_kernels *sets[6];
+    const ec_kernels *sets[7];
     size_t count = usable_here(sets);
     sets[count++] = &ec_kernels_scalar;
     for (size_t i = 0; wanted != NULL && i < count; i++)

@@ -174,6 +174,7 @@ extern const ec_kernels ec_kernels_scalar;
 extern const ec_kernels ec_kernels_sse4;
 extern const ec_kernels ec_kernels_avx2;
 extern const ec_kernels ec_kernels_gather;
+extern const ec_kernels ec_kernels_avx2_vnni;
 extern const ec_kernels ec_kernels_avx512;
 #elif defined(__aarch64__) && !defined(__AARCH64EB__)
 #define EC_HAS_NEON 1

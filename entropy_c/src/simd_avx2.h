@@ -1,13 +1,13 @@
 /* Eight lanes in one AVX2 register. Included by kernels_avx2*.c only; see kernels.inc for what each name
  * does. With EC_GATHER the processor's gather instruction looks tables up, else scalar loads: either may be
- * several times faster, which dispatch.c finds out. */
+ * several times faster, which dispatch.c finds out. With EC_VNNI there are dot products of bytes. */
 #include <immintrin.h>
 
 #define WIDTH 8
 #define HAS_CHOICE
 #define FLOWS 1
 typedef __m256i vec;
-typedef uint32_t u32x8 __attribute__((vector_size(32))); /* whose shifts by constants are immediate ones */
+typedef uint32_t u32x8 __attribute__((vector_size(32)));
 typedef int32_t i32x8 __attribute__((vector_size(32)));
 typedef __m256i msk;   /* all ones in the lanes that it names */
 typedef __m256i key16; /* one 16-bit value in every place */
@@ -32,13 +32,29 @@ static inline vec vec_sub(vec a, vec b) { return _mm256_sub_epi32(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm256_mullo_epi32(a, b); }
 static inline vec vec_mul_small(vec a, vec b) { return _mm256_madd_epi16(a, b); }
 static inline vec vec_pair_dot(vec a, vec b) { return _mm256_madd_epi16(a, b); }
+
+#if defined(EC_VNNI)
+/* Four products of unsigned and signed bytes at once. */
+#define DOT_UNIT 1
+typedef vec quad_t;
+static inline quad_t quad_load(const uint32_t *p) { return vec_load(p); }
+static inline vec vec_dot(vec sum, quad_t quad, const uint32_t *weights) {
+    return _mm256_dpbusd_avx_epi32(sum, quad, _mm256_set1_epi32((int)*weights));
+}
+#endif
 static inline vec vec_and(vec a, vec b) { return _mm256_and_si256(a, b); }
 static inline vec vec_or(vec a, vec b) { return _mm256_or_si256(a, b); }
 static inline vec vec_xor(vec a, vec b) { return _mm256_xor_si256(a, b); }
-/* With the amount in every lane: one operation, where an amount in a scalar takes two. */
-static inline vec vec_shr(vec a, uint32_t n) { return (vec)((u32x8)a >> n); }
-static inline vec vec_sar(vec a, uint32_t n) { return (vec)((i32x8)a >> n); }
-static inline vec vec_shl(vec a, uint32_t n) { return (vec)((u32x8)a << n); }
+/* One operation: by a constant, or else by amounts in every lane, where one in a scalar would take two. */
+static inline vec vec_shr(vec a, uint32_t n) {
+    return __builtin_constant_p(n) ? (vec)((u32x8)a >> n) : _mm256_srlv_epi32(a, vec_set(n));
+}
+static inline vec vec_sar(vec a, uint32_t n) {
+    return __builtin_constant_p(n) ? (vec)((i32x8)a >> n) : _mm256_srav_epi32(a, vec_set(n));
+}
+static inline vec vec_shl(vec a, uint32_t n) {
+    return __builtin_constant_p(n) ? (vec)((u32x8)a << n) : _mm256_sllv_epi32(a, vec_set(n));
+}
 static inline vec vec_shr_each(vec a, vec n) { return _mm256_srlv_epi32(a, n); }
 static inline vec vec_shl_each(vec a, vec n) { return _mm256_sllv_epi32(a, n); }
 static inline vec vec_min(vec a, vec b) { return _mm256_min_epi32(a, b); }

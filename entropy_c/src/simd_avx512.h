@@ -7,7 +7,7 @@
 #define HAS_MERGES
 #define HAS_CHOICE
 typedef __m512i vec;
-typedef uint32_t u32x16 __attribute__((vector_size(64))); /* whose shifts by constants are immediate ones */
+typedef uint32_t u32x16 __attribute__((vector_size(64)));
 typedef int32_t i32x16 __attribute__((vector_size(64)));
 typedef __mmask16 msk;
 typedef __m256i key16; /* one 16-bit value in every place */
@@ -43,9 +43,16 @@ static inline vec vec_dot(vec sum, quad_t quad, const uint32_t *weights) {
 static inline vec vec_and(vec a, vec b) { return _mm512_and_si512(a, b); }
 static inline vec vec_or(vec a, vec b) { return _mm512_or_si512(a, b); }
 static inline vec vec_xor(vec a, vec b) { return _mm512_xor_si512(a, b); }
-static inline vec vec_shr(vec a, uint32_t n) { return (vec)((u32x16)a >> n); }
-static inline vec vec_sar(vec a, uint32_t n) { return (vec)((i32x16)a >> n); }
-static inline vec vec_shl(vec a, uint32_t n) { return (vec)((u32x16)a << n); }
+/* One operation: by a constant, or else by amounts in every lane, where one in a scalar would take two. */
+static inline vec vec_shr(vec a, uint32_t n) {
+    return __builtin_constant_p(n) ? (vec)((u32x16)a >> n) : _mm512_srlv_epi32(a, vec_set(n));
+}
+static inline vec vec_sar(vec a, uint32_t n) {
+    return __builtin_constant_p(n) ? (vec)((i32x16)a >> n) : _mm512_srav_epi32(a, vec_set(n));
+}
+static inline vec vec_shl(vec a, uint32_t n) {
+    return __builtin_constant_p(n) ? (vec)((u32x16)a << n) : _mm512_sllv_epi32(a, vec_set(n));
+}
 static inline vec vec_shr_each(vec a, vec n) { return _mm512_srlv_epi32(a, n); }
 static inline vec vec_shl_each(vec a, vec n) { return _mm512_sllv_epi32(a, n); }
 static inline vec vec_min(vec a, vec b) { return _mm512_min_epi32(a, b); }

@@ -102,7 +102,7 @@ int use_isa(const char *isa) {
 }
 
 #if defined(__x86_64__)
-static const char *const isas[] = {"avx512", "avx2-gather", "avx2", "sse4", "scalar", NULL};
+static const char *const isas[] = {"avx512", "avx2-vnni", "avx2-gather", "avx2", "sse4", "scalar", NULL};
 #elif defined(__aarch64__)
 static const char *const isas[] = {"neon", "scalar", NULL};
 #else

@@ -22,9 +22,10 @@ LAYOUTS = {
 
 
 def isa() -> str:
-    """The instructions that new models will use: "avx512", "avx2-gather", "avx2", "sse4", "neon" or "scalar".
+    """The instructions that new models will use.
 
-    The environment variable EC_ISA chooses another one than the best. Streams do not depend on it.
+    "avx512", "avx2-vnni", "avx2-gather", "avx2", "sse4", "neon" or "scalar"; the environment variable EC_ISA
+    chooses another one than the best. Streams do not depend on it.
     """
     return str(ffi.string(lib.ec_isa()).decode())
 

@@ -25,7 +25,7 @@ ROWS = {
     "ablation_backbone_standard": 12,
     "dsar": 12,
     "seeds": 3,
-    "frontier": 9,
+    "frontier": 10,
 }
 
 

@@ -19,7 +19,7 @@ from fsar_lab import entropy
 from fsar_lab.errors import DamagedStreamError, TableError
 
 Conditions = np.ndarray | None
-ISAS = ("avx512", "avx2-gather", "avx2", "sse4", "neon", "scalar")
+ISAS = ("avx512", "avx2-vnni", "avx2-gather", "avx2", "sse4", "neon", "scalar")
 
 
 def photographs(rng: np.random.Generator, number: int, height: int, width: int) -> np.ndarray:

@@ -29,6 +29,9 @@ SIZES = {
     "cifar10_l": CausalNetConfig(width=96, blocks=6, inner=48, hidden=24, mixtures=5, weights="cifar10_l"),
     "cifar10_9k": CausalNetConfig(radius=2, width=24, inner=24, hidden=8, mixtures=2, weights="cifar10_9k"),
     "cifar10_58k": CausalNetConfig(width=64, blocks=4, weights="cifar10_58k"),
+    "cifar10_pairs_8k": CausalNetConfig(
+        radius=2, hidden=8, mixtures=2, pair=True, weights="cifar10_pairs_8k"
+    ),
     "photos_58k": CausalNetConfig(width=64, blocks=4, weights="photos_58k"),
 }
 
@@ -130,7 +133,7 @@ def test_the_zoo_predicts_smooth_images(path: Path) -> None:
 def test_weights_of_the_zoo_must_fit() -> None:
     with pytest.raises(ConfigError, match="other sizes"):
         CausalNet(CausalNetConfig(weights="cifar10_s"))
-    with pytest.raises(ConfigError, match="cifar10_m, cifar10_m_1x1"):
+    with pytest.raises(ConfigError, match="cifar10_m, cifar10_m_1x1, cifar10_pairs_8k"):
         CausalNet(CausalNetConfig(weights="nothing"))
 
 

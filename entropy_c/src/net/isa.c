@@ -4,15 +4,9 @@
 #include "net.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
+#include "../avx_vnni.h"
 
 #define HAS(feature) __builtin_cpu_supports(feature)
-
-/* Compilers learnt to ask for it only lately. With it and AVX2 the operating system needs to save no more. */
-static int has_avx_vnni(void) {
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
-}
 #endif
 
 static size_t usable_here(const ec_net_kernels **sets) {
