@@ -22,7 +22,4 @@ SOURCES = [
     "run.c",
 ]
 
-# Partial redundancy elimination makes gcc 12 keep every sum twice and move it around in the inner loops.
-FLAGS = ["-fno-tree-pre"]
-
-ffibuilder = extension("fsar_lab.codec._network_c", "integer_net.h", "src/net", SOURCES, FLAGS)
+ffibuilder = extension("fsar_lab.codec._network_c", "integer_net.h", "src/net", SOURCES)

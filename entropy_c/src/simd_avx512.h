@@ -32,9 +32,8 @@ static inline vec vec_mul_small(vec a, vec b) { return _mm512_madd_epi16(a, b); 
 static inline vec vec_pair_dot(vec a, vec b) { return _mm512_madd_epi16(a, b); }
 
 /* Four products of unsigned and signed bytes at once. */
-#define DOT_UNIT    1
-#define DOT_ROWS    8
-#define EACH_ROW(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
+#define DOT_UNIT 1
+#define DOT_ROWS 8
 typedef vec quad_t;
 static inline quad_t quad_load(const uint32_t *p) { return vec_load(p); }
 static inline vec vec_dot(vec sum, quad_t quad, const uint32_t *weights) {
