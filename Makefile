@@ -71,7 +71,7 @@ $(ENVIRONMENT):
 $(INSTALLED): $(ENVIRONMENT) pyproject.toml constraints.txt
 	@echo "installing the pinned dependencies (the first time this downloads torch) ..."
 	$(PY) -m pip install --disable-pip-version-check -q $(PIP_ARGS) -c constraints.txt setuptools wheel cffi
-	$(PY) -m pip install --disable-pip-version-check --no-compile $(PIP_ARGS) -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	FSAR_LAB_WITHOUT_C=1 $(PY) -m pip install --disable-pip-version-check --no-compile $(PIP_ARGS) -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
 	@touch $@
 
 $(BUILT): $(INSTALLED) $(C_SOURCES)
@@ -108,7 +108,7 @@ fuzz fuzz-long: $(BUILT)
 
 # Without the peers the benchmark still runs: their rows then say that they are not installed.
 $(PEERS): $(INSTALLED)
-	$(PY) -m pip install --disable-pip-version-check -q $(PIP_ARGS) -c constraints.txt --no-build-isolation -e '.[peers]' \
+	FSAR_LAB_WITHOUT_C=1 $(PY) -m pip install --disable-pip-version-check -q $(PIP_ARGS) -c constraints.txt --no-build-isolation -e '.[peers]' \
 	  && touch $@ || echo "the peers could not be installed: benchmark without them"
 
 bench-entropy: $(BUILT) $(PEERS)
