@@ -7,7 +7,7 @@ from setuptools import setup
 EXTENSIONS = ["entropy_c/build_entropy.py:ffibuilder", "entropy_c/build_network.py:ffibuilder"]
 
 setup(
-    # The Makefile installs the package without them, since it makes them itself, and again only where C changed.
+    # The Makefile installs the package without them: it makes them itself, and again only where C changed.
     cffi_modules=[] if "FSAR_LAB_WITHOUT_C" in os.environ else EXTENSIONS,
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

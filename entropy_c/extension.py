@@ -25,19 +25,20 @@ def extension(module: str, header: str, folder: str, sources: Iterable[str]) -> 
     Args:
         module: its full name.
         header: in include/; the extension offers what stands between its markers.
-        folder: of the sources and of the headers that they depend on, in this one.
+        folder: of the sources, in this one; they may see the headers in include/, src/ and there.
         sources: names of the C files.
     """
     # setuptools wants paths relative to the working directory, which is the repository root.
     root = HERE.name
-    headers = sorted(path.name for path in (HERE / folder).glob("*.[hi]*"))
+    folders = sorted({"include", "src", folder})
+    headers = [path for where in folders for path in sorted((HERE / where).glob("*.[hi]*"))]
     builder = cffi.FFI()
     builder.cdef(declarations((HERE / "include" / header).read_text()))
     builder.set_source(
         module,
         f'#include "{header}"',
         sources=[f"{root}/{folder}/{name}" for name in sources],
-        depends=[f"{root}/include/{header}", *(f"{root}/{folder}/{name}" for name in headers)],
+        depends=[f"{root}/{path.relative_to(HERE)}" for path in headers],
         include_dirs=[f"{root}/include"],
         extra_compile_args=FLAGS,
     )

@@ -3,7 +3,7 @@
  * status, and pixels to themselves; a stream that decodes is the one that its pixels are coded to. */
 #include "fuzz.h"
 
-enum { MOST_GROUPS = 2 };
+enum { MOST_GROUPS = 2, SIZES = 8 };
 
 typedef struct network_t {
     ec_causal_shape s;
@@ -13,7 +13,7 @@ typedef struct network_t {
     uint8_t *shift, *stream_shift, *own_shift;
     uint16_t *sigmoid, *exponentials;
     int breaks;   /* one number in so many is out of the ordinary; 0: none */
-    uint32_t odd; /* below 7: which size is one that no network has */
+    uint32_t odd; /* below SIZES: which size is one that no network has */
 } network_t;
 
 /* A number from low to high; of a network that breaks rules, sometimes one of the ends of its type. */
@@ -69,10 +69,11 @@ static void random_network(network_t *n, int wave) {
         n->sigmoid[i] = (uint16_t)value;
         value = (value + (uint32_t)number(n, 0, 85, -1, 32767)) & 0xFFFF;
     }
-    uint32_t *const sizes[] = {&n->s.radius,  &n->s.width,  &n->s.blocks,  &n->s.inner,
-                               &n->s.spatial, &n->s.hidden, &n->s.mixtures};
-    const uint32_t least[] = {0, 2, EC_CAUSAL_BLOCKS + 1, 2, 2, 2, 0}, most[] = {8, 260, 99, 260, 9, 68, 7};
-    if (n->odd < 7) *sizes[n->odd] = below(2) ? least[n->odd] : most[n->odd];
+    uint32_t *const sizes[] = {&n->s.radius,  &n->s.width,  &n->s.blocks,   &n->s.inner,
+                               &n->s.spatial, &n->s.hidden, &n->s.mixtures, &n->s.pair};
+    const uint32_t least[] = {0, 2, EC_CAUSAL_BLOCKS + 1, 2, 2, 2, 0, 2},
+                   most[] = {8, 260, 99, 260, 9, 68, 7, 9};
+    if (n->odd < SIZES) *sizes[n->odd] = below(2) ? least[n->odd] : most[n->odd];
 }
 
 static int create(const network_t *n, ec_causal **out) {
@@ -207,7 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     random_network(&n, im.wave > 0);
     const int status = create(&n, &model);
     assert(status == EC_OK || status == EC_ERR_TABLE || status == EC_ERR_ARGUMENT);
-    assert((status == EC_ERR_ARGUMENT) == (n.odd < 7) && (status == EC_OK) == (model != NULL));
+    assert((status == EC_ERR_ARGUMENT) == (n.odd < SIZES) && (status == EC_OK) == (model != NULL));
     const int too_few = im.wave > 0 && im.wave < n.s.radius;
     if (status == EC_OK && too_few) assert(ec_causal_wave_scratch(model, im.wave, im.height, im.width) == 0);
     if (status == EC_OK && !too_few) {

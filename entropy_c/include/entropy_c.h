@@ -235,7 +235,7 @@ typedef struct ec_causal_shape {
     uint32_t blocks;     /* 0 .. EC_CAUSAL_BLOCKS */
     uint32_t inner;      /* of the blocks; 4 .. 256 */
     uint32_t spatial;    /* 1: blocks see the places NW, N, NE, W and the current one, 0: the current one */
-    uint32_t hidden;     /* of a colour's head; 4 .. 64. Like width and inner a multiple of 4 */
+    uint32_t hidden;     /* of a sample's head; 4 .. 64. Like width and inner a multiple of 4 */
     uint32_t mixtures;   /* M: logistics that a distribution adds up; 1 .. EC_CAUSAL_MIXTURES */
     uint32_t conditions; /* bytes that are known of every place before any pixel; 0 .. 64, a multiple of 4 */
     uint32_t pair;       /* 1: a place is two pixels of a row, and has no conditions; 0: it is one */
@@ -244,7 +244,7 @@ typedef struct ec_causal_shape {
 /* All in integers; >> rounds towards minus infinity, R(x, n) = (x + floor(2^n / 2)) >> n, B(x, n) is R(x, n)
  * clamped to 0 .. 255. A pixel is four bytes: red, green, blue and 64; outside the image 128, 128, 128, 0.
  * A place is P = 1 or 2 pixels, columns P x to P x + P - 1, whose samples count from c = 0 to 3 P - 1. The
- * window reaches r rows up and q = ceil(r / P) places to each side: the places before in raster order.
+ * window reaches r rows up and r' = ceil(r / P) places to each side: the places before in raster order.
  *   h, l     = R(first * (window, conditions of the place), shift), the first `width` outputs and the last
  *              3 P; for every block:
  *              u = B(h, stream_shift[block]), outside the image 0; v = B(inner * u, shift),
@@ -262,13 +262,13 @@ typedef struct ec_causal_shape {
  *   S(z)       i = clamp(z + 384 * 2^11, 0, 768 * 2^11 - 1), q = i >> 11, and the result is
  *              sigmoid[q] + (((sigmoid[q + 1] - sigmoid[q]) * (i mod 2^11)) >> 11)
  * A place at the end of an odd row may lack its right pixel, which is outside the image: nothing is coded
- * then. The window is in raster order, and so are a block's five places. `first` is [width + 3 P][4 pixels +
- * conditions], within +-32639; `weights` holds the other matrices one behind the other, [outputs][inputs]:
- * for every block inner [inner][places][width] and outer [width][inner]; neck [3 P hidden][width]; of each
- * sample head [3 M][hidden]. bias and shift: of all outputs in that order, those of first before them. All is
- * copied. Returns EC_ERR_ARGUMENT (the shape); EC_ERR_TABLE: a sum may leave 30 bits, a shift is above 24, an
- * inverse outside 1 .. 2^18, sigmoid decreases or exceeds 65280 or rises by more than 32767 at a step, an
- * exponential exceeds 32768 or the first is another; EC_ERR_MEMORY. */
+ * then. The window is in raster order, and so are a block's five places. `first` is [width + 3 P][4 bytes of
+ * every pixel of the window + conditions], within +-32639; `weights` holds the other matrices one behind the
+ * other, [outputs][inputs]: for every block inner [inner][places][width] and outer [width][inner]; neck [3 P
+ * hidden][width]; of each sample head [3 M][hidden]. bias and shift: of all outputs in that order, those of
+ * first before them. All is copied. Returns EC_ERR_ARGUMENT (the shape); EC_ERR_TABLE: a sum may leave 30
+ * bits, a shift is above 24, an inverse outside 1 .. 2^18, sigmoid decreases or exceeds 65280 or rises by
+ * more than 32767 at a step, an exponential exceeds 32768 or the first is another; EC_ERR_MEMORY. */
 typedef struct ec_causal_parts {
     const int16_t *first;
     const int8_t *weights;

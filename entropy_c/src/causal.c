@@ -165,7 +165,7 @@ int ec_encode_causal(ec_encoder *encoders, size_t groups, const ec_causal *model
         }
         ec_flow flow;
         ec_flow_begin(&flow, e);
-        for (uint32_t y = height; y-- > 0;) /* behind an odd row's samples are those of a pixel that is not */
+        for (uint32_t y = height; y-- > 0;) /* an odd row's last pixel is outside */
             model->kernels->causal_push(model, w.intervals + y * row, (size_t)width * COLOURS,
                                         ec_lane_mask(e->lanes), flow.x, &flow.out);
         ec_flow_end(&flow, e);

@@ -48,11 +48,13 @@ static size_t usable_here(const ec_kernels **sets) {
     if (is_fast && HAS("avx512f") && HAS("avx512bw") && HAS("avx512vl") && HAS("avx512dq") &&
         HAS("avx512vbmi2") && HAS("avx512vnni"))
         sets[count++] = &ec_kernels_avx512;
-    if (is_fast && has_avx_vnni()) sets[count++] = &ec_kernels_avx2_vnni;
+    const int has_dots = has_avx2 && has_avx_vnni();
+    if (has_dots && is_fast) sets[count++] = &ec_kernels_avx2_vnni;
     if (has_avx2) {
         sets[count++] = is_fast ? &ec_kernels_gather : &ec_kernels_avx2;
         sets[count++] = is_fast ? &ec_kernels_avx2 : &ec_kernels_gather;
     }
+    if (has_dots && !is_fast) sets[count++] = &ec_kernels_avx2_vnni; /* for those who name it */
     if (HAS("sse4.2") && HAS("popcnt")) sets[count++] = &ec_kernels_sse4;
     return count;
 }

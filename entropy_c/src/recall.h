@@ -33,7 +33,7 @@ ec_recall ec_recall_open(uint32_t *memory);
 /* After the flags of one colour: the lanes that had one and those whose sample was known, as bits. */
 void ec_recall_learn(const ec_recall *recall, uint32_t colour, const uint32_t *contexts, uint32_t lanes,
                      uint32_t hits);
-/* Then, the pixels of the lanes in `mask`. */
+/* After a pixel: what the lanes in `mask` had. */
 void ec_recall_add(const ec_recall *recall, const uint32_t *pixels, uint32_t mask);
 
 #endif

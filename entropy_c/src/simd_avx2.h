@@ -1,6 +1,7 @@
-/* Eight lanes in one AVX2 register. Included by kernels_avx2*.c only; see kernels.inc for what each name
- * does. With EC_GATHER the processor's gather instruction looks tables up, else scalar loads: either may be
- * several times faster, which dispatch.c finds out. With EC_VNNI there are dot products of bytes. */
+/* Eight lanes in one AVX2 register. Included by kernels_avx2*.c and kernels_gather.c; see kernels.inc for
+ * what each name does. With EC_GATHER the processor's gather instruction looks tables up, else scalar loads:
+ * either may be several times faster, which dispatch.c finds out. With EC_VNNI there are dot products of
+ * bytes. */
 #include <immintrin.h>
 
 #define WIDTH 8

@@ -295,14 +295,14 @@ class CausalNetConfig:
     """Mixtures of logistics that a small network gives from the pixels before."""
 
     _target_: str = "fsar_lab.models.coders.causal_net.CausalNet"
-    radius: int = 3  # of the window: 2 r (r + 1) pixels
+    radius: int = 3  # of the window: rows up, and pixels to each side (with `pair`, whole pairs)
     width: int = 32  # channels of the residual stream
     blocks: int = 2
     inner: int = 32  # channels inside a block
     spatial: bool = True  # blocks see five places, not one
-    hidden: int = 16  # units of each colour's head
+    hidden: int = 16  # units of each sample's head
     mixtures: int = 3  # logistics of each distribution
-    pair: bool = False  # asked once for two pixels of a row: nearly half the work, and no conditions
+    pair: bool = False  # asked once for two pixels of a row: half the work but for the heads; no conditions
     conditions: int = (
         8  # bytes that the synthesis network says of every place; without a backbone there are none
     )

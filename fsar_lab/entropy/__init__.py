@@ -1,7 +1,8 @@
 """Entropy coding: integers in, bytes out. Needs numpy and the compiled C library, nothing else.
 
-Interleaved rANS with one state per image, vectorised (AVX2, SSE4, NEON) over the 32 images of a group; see
-docs/FORMAT-entropy.md for the bytes and entropy_c/include/entropy_c.h for the contract of the C library.
+Interleaved rANS with one state per image, vectorised (AVX-512, AVX2, SSE4, NEON) over the 32 images of a
+group; see docs/FORMAT-entropy.md for the bytes and entropy_c/include/entropy_c.h for the contract of the C
+library.
 
 A Markov source on a 16x16 grid, where each symbol tends to repeat the one above or to its left:
 

@@ -12,6 +12,7 @@ from conftest import smooth_images
 
 from fsar_lab.codec.causal_net import CausalNetTables
 from fsar_lab.codec.codec import Codec
+from fsar_lab.codec.fields import deflate
 from fsar_lab.codec.integer_network import NetworkError
 from fsar_lab.codec.model import CodecModel
 from fsar_lab.config.schema import CausalNetConfig
@@ -112,3 +113,26 @@ def test_file(made: tuple[Compressor, CodecModel], tmp_path: Path) -> None:
             replace(model, pixels=replace(part, arrays={**part.arrays, name: array})).check()
     with pytest.raises(NetworkError):
         replace(model, pixels=replace(part, shape=replace(part.shape, hidden=6))).check()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pair": 0}, {"pair": 2}, {"pair": True}, {"pair": "1"}, {"conditions": 4}, {"conditions": 2}, {}],
+)
+def test_descriptions_that_are_none_of_pairs(
+    made: tuple[Compressor, CodecModel], change: dict[str, object]
+) -> None:
+    """Refused, and so is `pair` for the arrays of single pixels, and none for those of pairs."""
+    part = made[1].pixels
+    assert isinstance(part, CausalNetTables)
+    tensors: dict[str, np.ndarray] = {}
+    description = part.put(tensors, deflate)
+    assert isinstance(description, dict)
+    if change:
+        description = description | {"pair": 1} | change
+    elif part.shape.pair:
+        del description["pair"]
+    else:
+        description["pair"] = 1
+    with pytest.raises((DamagedStreamError, NetworkError)):
+        CausalNetTables.get(description, tensors).check(None)

@@ -24,7 +24,9 @@ from fsar_lab.tables.pixels import CDF_TOTAL, FINE, LOGITS, LUT_UNITS, REACH, li
 
 FOLDER = Path(__file__).parent
 MODEL = "made.fsarm"
-ZOO = ("context", "fast", "balanced", "small", "photos")  # of each the blob of the cases "wave" and "poster"
+PAIRS = "pairs.fsarm"  # of docs/FRONTIER.md: two pixels at a time, 600,000 images; it holds no pixels
+ZOO = ("context", "fast", "balanced", "small", "photos")
+CODECS = {name: zoo.codec_path(name) for name in ZOO} | {"pairs": FOLDER / PAIRS}
 GROUPS, SYMBOLS, DIM, WIDTH, SCALES, TABLES = 2, 16, 4, 8, 8, 12
 
 # Blobs by name: sizes (height, width) of images, and whether they are given as one array.
@@ -155,10 +157,10 @@ def main() -> None:
         data = codec.encode(images(name))
         (FOLDER / f"{name}.fsb").write_bytes(data)
         print(f"{name}: {len(data):,} bytes")
-    for name in ZOO:
-        data = Codec.load(zoo.codec_path(name)).encode(images("wave") + images("poster"))
+    for name, path in CODECS.items():  # of each the blob of the cases "wave" and "poster"
+        data = Codec.load(path).encode(images("wave") + images("poster"))
         (FOLDER / "zoo" / f"{name}.fsb").write_bytes(data)
-        print(f"{name} of the zoo: {len(data):,} bytes")
+        print(f"{path.name}: {len(data):,} bytes")
 
 
 if __name__ == "__main__":

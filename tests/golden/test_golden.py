@@ -52,9 +52,9 @@ def test_blobs(golden_model: CodecModel, name: str, engine: str) -> None:
     assert codec.encode(images) == data
 
 
-@pytest.mark.parametrize("name", maker.ZOO)
-def test_codecs_of_the_zoo(name: str) -> None:
-    codec = Codec.load(zoo.codec_path(name), threads=1)
+@pytest.mark.parametrize("name", list(maker.CODECS))
+def test_codecs_of_the_zoo_and_pairs(name: str) -> None:
+    codec = Codec.load(maker.CODECS[name], threads=1)
     images = maker.images("wave") + maker.images("poster")
     data = (FOLDER / "zoo" / f"{name}.fsb").read_bytes()
     assert all(np.array_equal(a, b) for a, b in zip(codec.decode(data), images, strict=True))

@@ -130,6 +130,11 @@ def test_the_zoo_predicts_smooth_images(path: Path) -> None:
         assert float(net.nats(None, image).mean()) < 2.5 * 0.693  # noise costs 8 bits
 
 
+def test_pairs_have_no_conditions() -> None:
+    with pytest.raises(ConfigError, match="no conditions"):
+        CausalNet(CONFIGS[2], conditioned=True)
+
+
 def test_weights_of_the_zoo_must_fit() -> None:
     with pytest.raises(ConfigError, match="other sizes"):
         CausalNet(CausalNetConfig(weights="cifar10_s"))

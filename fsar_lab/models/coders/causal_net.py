@@ -91,6 +91,8 @@ class CausalNet(nn.Module):
         super().__init__()
         self.config = config
         self.conditions = config.conditions if conditioned else 0
+        if config.pair and conditioned:
+            raise ConfigError("coder.pair: a network for two pixels at a time has no conditions")
         k, hidden = config.mixtures, config.hidden
         self.pixels = 2 if config.pair else 1  # of a place
         samples = self.samples = COLOURS * self.pixels
