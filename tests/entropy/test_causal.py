@@ -259,7 +259,8 @@ def test_the_largest_numbers_that_are_allowed(pair: bool) -> None:
     arrays = random_arrays(rng, shape)
     for name in ("weights", "colour", "couple", "first"):
         limits = np.iinfo(arrays[name].dtype)
-        ends = (-7800, 7800) if name == "first" else (limits.min, limits.max)
+        largest = 7800 if pair else 8000  # of the first matrix, with a window of 134 pixels or of 112
+        ends = (-largest, largest) if name == "first" else (limits.min, limits.max)
         arrays[name] = rng.choice(ends, arrays[name].shape).astype(arrays[name].dtype)
     arrays["shift"][:] = 0
     arrays["inverse"][:] = 1 << 18
