@@ -1,4 +1,5 @@
 /* Which kernels to use. */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "kernels.h"
@@ -13,20 +14,22 @@
 #define HAS(feature) __builtin_cpu_supports(feature)
 
 /* The processor's gather instruction may be several times faster than loads one by one, or, on some and with
- * some microcode, several times slower. The time of a few hundred tells. */
-static __attribute__((target("avx2"))) int gather_is_fast(void) {
-    enum { PLACES = 256, ROUNDS = 4 };
+ * some microcode, several times slower. The least time of many rounds tells: vectors are slow in the first
+ * microseconds in which a core uses them, and a neighbour on the same core disturbs. */
+static __attribute__((target("avx2"))) int measure_gather(void) {
+    enum { PLACES = 256 };
+    const unsigned long long duration = 200000; /* ticks: some 80 microseconds */
     uint32_t data[PLACES], loaded = 0;
     for (uint32_t i = 0; i < PLACES; i++) data[i] = (i * 37 + 11) % PLACES;
     unsigned long long best[2] = {~0ull, ~0ull};
     __m256i gathered = _mm256_setzero_si256();
-    for (int round = 0; round < ROUNDS; round++) {
-        unsigned long long begin = __rdtsc();
+    const unsigned long long start = __rdtsc();
+    for (unsigned long long begin = start, now; begin - start < duration; begin = now) {
         for (int i = 0; i < PLACES; i += 8)
             gathered = _mm256_add_epi32(
                 gathered, _mm256_i32gather_epi32((const int *)data,
                                                  _mm256_loadu_si256((const __m256i *)(data + i)), 4));
-        unsigned long long now = __rdtsc();
+        now = __rdtsc();
         if (now - begin < best[0]) best[0] = now - begin;
         begin = now;
         for (int i = 0; i < PLACES; i++) {
@@ -39,6 +42,18 @@ static __attribute__((target("avx2"))) int gather_is_fast(void) {
     const volatile uint32_t used = loaded + (uint32_t)_mm256_extract_epi32(gathered, 0);
     (void)used;
     return best[0] < best[1] + best[1] / 4;
+}
+
+/* Measured once, so that all models of a process have the same kernels; threads that come first together may
+ * all measure. */
+static int gather_is_fast(void) {
+    static atomic_int known; /* 0: not yet; 1: slow; 2: fast */
+    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (answer == 0) {
+        answer = 1 + measure_gather();
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
+    return answer - 1;
 }
 
 static size_t usable_here(const ec_kernels **sets) {
