@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fsar_lab.codec import engine_c
 from fsar_lab.codec.bits_back import sample
-from fsar_lab.codec.engine_torch import Analysis, Network
 from fsar_lab.codec.engines import posterior_pairs
 from fsar_lab.codec.integer_network import CodeSearch, IntegerNetwork
 from fsar_lab.codec.model import CodecModel
@@ -114,10 +114,8 @@ def _sampling_networks(model: Compressor, calibration: Tensor) -> Networks:
     analysis, posterior = _first(
         lambda options: quantise_posterior(model.backbone.analysis, gaussian, calibration, options)
     )
-    run = posterior_pairs(Network(analysis))
-    x = np.ascontiguousarray(calibration.permute(0, 2, 3, 1).numpy())
-    pairs = np.concatenate([run(x[i : i + 64]) for i in range(0, len(x), 64)])
-    indices = torch.from_numpy(sample(posterior, pairs).astype(np.int64))
+    run = posterior_pairs(engine_c.Network(analysis, threads=torch.get_num_threads()))
+    indices = torch.from_numpy(sample(posterior, run(_channels_last(calibration))).astype(np.int64))
     units = outputs(model.coder)
     table, synthesis = _first(
         lambda options: quantise_synthesis(network, gaussian.centres(), indices, units, options)
@@ -145,10 +143,13 @@ def _analysis(model: Compressor, calibration: Tensor, options: Options) -> tuple
 
 def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Tensor:
     """Indices that the integer analysis gives for uint8 images [n, 3, H, W]: int64 [n, G, h, w]."""
-    run = Analysis(analysis, search)
-    x = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
-    parts = [run(x[i : i + 64]) for i in range(0, len(x), 64)]
-    return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+    run = engine_c.Analysis(analysis, search, threads=torch.get_num_threads())
+    return torch.from_numpy(run(_channels_last(images)).astype(np.int64))
+
+
+def _channels_last(images: Tensor) -> NDArray[np.uint8]:
+    """uint8 [n, 3, H, W] as the networks take them: [n, H, W, 3]."""
+    return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
 
 
 def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:

@@ -12,14 +12,19 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fsar_lab.codec.codec import Codec
 from fsar_lab.codec.estimate import can_estimate, pixel_bits
 from fsar_lab.exporting.quantise_posterior import posterior_bits
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.models.priors.fsar import FSAR
 from fsar_lab.models.quantizers.base import Quantized
 from fsar_lab.models.quantizers.gaussian import GaussianLatents
 from fsar_lab.models.reduced import reduced
+
+IMAGES = 64  # that the float networks see at a time
+STATES = 1 << 16  # latents of a group that a finite-state prior sees at a time, each of their contexts once
 
 
 @torch.no_grad()
@@ -28,10 +33,11 @@ def estimated_latent_bits(compressor: Compressor, indices: NDArray[np.uint16]) -
     compressor = reduced(compressor)
     prior, quantizer = copy.deepcopy(compressor.prior), compressor.quantizer
     if prior is not None:
-        prior.eval()
+        _each_context_once(prior.eval())
     device, total = next(compressor.parameters()).device, 0.0
-    for start in range(0, len(indices), 64):
-        symbols = torch.from_numpy(indices[start : start + 64].astype(np.int64)).to(device)
+    count = max(1, STATES // indices[0, 0].size) if isinstance(prior, FSAR) else IMAGES
+    for start in range(0, len(indices), count):
+        symbols = torch.from_numpy(indices[start : start + count].astype(np.int64)).to(device)
         if prior is None:
             total += float(quantizer.symbol_nats(symbols).double().sum()) / math.log(2)
             continue
@@ -49,7 +55,7 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
     model = codec.model
     latent = 0.0
     if isinstance(compressor.quantizer, GaussianLatents):
-        parts = (codec.analysis_outputs(images[i : i + 64]) for i in range(0, len(images), 64))
+        parts = (codec.analysis_outputs(images[i : i + IMAGES]) for i in range(0, len(images), IMAGES))
         latent = sum(posterior_bits(compressor.quantizer, part) for part in parts)
     elif model.networks:
         latent = estimated_latent_bits(compressor, codec.analyse(images))
@@ -62,11 +68,18 @@ def estimated_bits(compressor: Compressor, codec: Codec, images: NDArray[np.uint
 def float_bits(compressor: Compressor, images: NDArray[np.uint8]) -> tuple[float, float]:
     """(latent, pixel) bits of the float model: what the integer model's loss is measured against."""
     model = copy.deepcopy(compressor).eval()
+    _each_context_once(model.prior)
     device = next(itertools.chain(model.parameters(), model.buffers())).device
     latent = pixel = 0.0
-    for start in range(0, len(images), 64):
-        x = torch.from_numpy(images[start : start + 64]).permute(0, 3, 1, 2).to(device)
+    for start in range(0, len(images), IMAGES):
+        x = torch.from_numpy(images[start : start + IMAGES]).permute(0, 3, 1, 2).to(device)
         output = model(x)
         latent += float(output.latent_nats.double().sum()) / math.log(2)
         pixel += float(output.pixel_nats.double().sum()) / math.log(2)
     return latent, pixel
+
+
+def _each_context_once(prior: nn.Module | None) -> None:
+    """Let a finite-state prior work out a context once, however often it occurs: no gradient is wanted."""
+    if isinstance(prior, FSAR):
+        prior.detach_context = True
