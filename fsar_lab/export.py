@@ -93,7 +93,7 @@ def export(
             levels = residual_networks(model, calibration, outputs(model.coder), _first)
             return CodecModel(levels, level_prior(levels, seen), pixel_part(model.coder), facts)
         networks = _networks(model, calibration)
-        indices = _indices(networks.analysis, networks.code_search, seen)
+        indices = _indices(networks.analysis, networks.code_search, seen if _counts(model) else calibration)
     return CodecModel(networks, prior_part(model, indices.numpy()), pixel_part(model.coder), facts)
 
 
@@ -150,6 +150,11 @@ def _indices(analysis: IntegerNetwork, search: CodeSearch, images: Tensor) -> Te
 def _channels_last(images: Tensor) -> NDArray[np.uint8]:
     """uint8 [n, 3, H, W] as the networks take them: [n, H, W, 3]."""
     return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+
+
+def _counts(model: Compressor) -> bool:
+    """Whether the prior's tables are counted in training images."""
+    return isinstance(model.quantizer, EntropyBottleneck) or isinstance(model.prior, FSAR | CodeFreq)
 
 
 def prior_part(model: Compressor, indices: NDArray[np.int64]) -> PriorPart:
