@@ -406,7 +406,7 @@ class FolderConfig(ImagesConfig):
     """Any folder of images: crops of some to train on, tiles of others for validation, whole ones to test."""
 
     _target_: str = "fsar_lab.data.folder.Folder"
-    # With subfolders `train`, `validation`, `test`, each is its part; else the pixels' hash decides.
+    # With subfolders `train`, `validation`, `test`, each is its part; of the others the pixels' hash decides.
     root: str | None = None
     tile: int = 64  # side of crops and tiles in pixels
     validation_images: int = 256

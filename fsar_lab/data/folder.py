@@ -58,9 +58,10 @@ class Photo:
 class Folder(Dataset):
     """Crops of training images, tiles of validation images, and whole test images.
 
-    Subfolders train, validation, test decide which image is what; without them, or for a part that has
-    none, a hash of the pixels does. So an image stays in its part whatever it is called and whichever
-    images join it later. Of images with equal pixels one is kept: for test, else for validation.
+    Subfolders train, validation, test decide which image is what; for a part that has none, a hash of the
+    pixels does, among the other images (without `train`) or among those for training. So an image stays in
+    its part whatever it is called and whichever images join it later. Of images with equal pixels one
+    is kept: for test, else for validation.
     """
 
     def __init__(self, config: FolderConfig) -> None:
@@ -144,7 +145,7 @@ def without_copies(parts: dict[str, list[Photo]]) -> tuple[dict[str, list[Photo]
         for photo in parts[part]:
             if photo.content in first:
                 where, other = first[photo.content]
-                across = f" ({part} and {where})" if part != where else ""
+                across = f" ({part or 'the rest'} and {where})" if part != where else ""
                 copies.append(f"{photo.file.name} is {other.file.name}{across}")
             else:
                 first[photo.content] = part, photo
@@ -156,6 +157,8 @@ def divide(
     parts: dict[str, list[Photo]], validation_fraction: float, test_fraction: float
 ) -> tuple[list[Photo], list[Photo], list[Photo]]:
     """Training, validation and test images; parts that no subfolder holds are taken by the pixels' hash.
+
+    They are taken from the images outside of named subfolders, the key "", or else from `train`.
 
     Raises:
         DataError: Too few images.

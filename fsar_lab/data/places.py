@@ -120,22 +120,28 @@ def photographs_in(root: Path, remedy: str) -> list[Path]:
 def folder_parts(root: str | None) -> dict[str, list[Path]]:
     """The image files of a folder by the part of the data set that their subfolder names.
 
-    Without a subfolder for training all files are under the key "".
+    Without a subfolder for training all files outside of named subfolders are under the key "", the rest
+    of which `divide` makes the training images and the parts that have no subfolder. With one they are not
+    read.
 
     Raises:
-        DataError: No such folder, or no image files in it, or none for training.
+        DataError: No such folder, or no image files in it, or none that could be trained on.
     """
     if root is None:
         raise DataError("which folder? -> dataset.root=FOLDER, with images in it or in its subfolders")
     files = folder_photos(Path(root))
     part_of = {name: part for part, names in PARTS.items() for name in names}
     top = [file.relative_to(root).parts[0].lower() if file.parent != Path(root) else "" for file in files]
-    if not any(name in PARTS["train"] for name in top):
-        return {"": files}
     parts: dict[str, list[Path]] = {}
     for file, name in zip(files, top, strict=True):
-        if name in part_of:
-            parts.setdefault(part_of[name], []).append(file)
+        parts.setdefault(part_of.get(name, ""), []).append(file)
+    if "train" in parts:
+        parts.pop("", None)
+    elif "" not in parts:
+        raise DataError(
+            f"{root}: all images are in {', '.join(sorted(set(top)))}, none is left for training -> put "
+            f"those in a subfolder train or in the folder; or dataset.root={root}/NAME divides one of them"
+        )
     return parts
 
 

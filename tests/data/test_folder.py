@@ -19,6 +19,7 @@ from fsar_lab.config.schema import AugmentConfig, FolderConfig
 from fsar_lab.data.crops import CropSource, FileCropSource
 from fsar_lab.data.folder import Folder
 from fsar_lab.data.photo_files import content_hash
+from fsar_lab.data.places import folder_parts
 from fsar_lab.data.source import Photographs
 from fsar_lab.data.stream import TrainStream, batches
 from fsar_lab.errors import DataError
@@ -114,6 +115,29 @@ def test_a_part_without_subfolder_is_taken_from_training(tmp_path: Path) -> None
     data = load(tmp_path)
     assert len(whole(data)) == 1
     assert 1 <= 12 - len(data.train) // 12 <= 6
+
+
+@pytest.mark.parametrize(("name", "part"), [("test", "test"), ("Val", "validation")])
+def test_a_part_with_a_subfolder_is_not_trained_on(tmp_path: Path, name: str, part: str) -> None:
+    for seed in range(12):
+        save(tmp_path / ("deep" if seed % 2 else "") / f"{seed}.png", seed)
+    for seed in range(20, 24):
+        save(tmp_path / name / f"{seed}.png", seed)
+    shutil.copy(tmp_path / name / "20.png", tmp_path / "leaked.png")
+    assert {key: len(files) for key, files in folder_parts(str(tmp_path)).items()} == {"": 13, part: 4}
+    with pytest.warns(UserWarning, match=rf"leaked\.png is 20\.png \(the rest and {part}\)"):
+        data = load(tmp_path, validation_images=1000)
+    tiles = (24 // TILE) * (32 // TILE)
+    images = {"test": len(whole(data)), "validation": len(data.validation) // tiles}
+    assert images.pop(part) == 4
+    assert images.popitem()[1] + len(data.train) // tiles == 12
+
+
+def test_nothing_is_left_for_training(tmp_path: Path) -> None:
+    for seed, name in enumerate(("test", "test", "valid")):
+        save(tmp_path / name / f"{seed}.png", seed)
+    with pytest.raises(DataError, match=r"all images are in test, valid, none is left .* -> put those in"):
+        load(tmp_path)
 
 
 def deep_png(content: NDArray[np.uint8]) -> bytes:
