@@ -12,7 +12,7 @@ def factor(config: AnnealConfig, progress: float) -> float:
 
     METHOD 5 and 7 anneal by epochs: `exp200` is 0.5^(epoch / 200) in runs of 1000 epochs, `exp10` and
     `exp50` stand beside it. Budgets differ here, so half-lives are shares of the training: 0.2 is exp200
-    of 1000 epochs, 0.1 is exp10 of 100, 0.05 is exp50 of 1000.
+    of 1000 epochs, 0.1 is exp10 of 100, 0.05 is exp50 of 1000; `paper` is what the data set has in METHOD 7.
 
     Args:
         config: shape, half-life and floor.

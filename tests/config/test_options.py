@@ -24,7 +24,15 @@ from fsar_lab.config.schema import (
 from fsar_lab.config.store import SCHEMAS
 
 OPTIONS = [(group, name) for group, names in options.groups().items() if group != "local" for name in names]
-BUDGETS = {"smoke": 2_000, "small": 50_000, "medium": 500_000, "paper": 50_000_000}
+BUDGETS = {"smoke": 2_000, "small": 50_000, "medium": 500_000}
+# METHOD 7: learning rate, batch, images (epochs times images), and the share of the training in which an
+# annealed value halves (exp200 of 1,000 epochs, exp10 of 100 and of 250).
+CIFAR10_RECIPE = (1e-3, 1000, 1000 * 50_000, 200 / 1000)
+RECIPES = {
+    "imagenet32": (1e-4, 1024, 100 * 1_281_167, 10 / 100),
+    "imagenet64": (1e-4, 256, 100 * 1_281_167, 10 / 100),
+    "openimages": (1e-4, 64, 250 * 213_000, 10 / 250),
+}
 
 
 # The parts of a model are composed one by one, with what each needs beside the defaults.
@@ -78,7 +86,8 @@ def base(group: str, option: str) -> type:
 @pytest.mark.parametrize("chosen", ROUNDS, ids=lambda chosen: "-".join(chosen.values()))
 def test_every_option_composes(chosen: dict[str, str]) -> None:
     config = compose([f"{group}={option}" for group, option in chosen.items()])
-    assert config.trainer.train_images == BUDGETS[chosen["budget"]]
+    paper = RECIPES.get(chosen["dataset"], CIFAR10_RECIPE)[2]
+    assert config.trainer.train_images == BUDGETS.get(chosen["budget"], paper)
     assert config.trainer.accelerator == chosen["trainer"]
     for group in ("dataset", "optimizer", "schedule"):
         assert type(getattr(config, group)) is base(group, chosen[group])
@@ -154,6 +163,28 @@ def test_overlays_apply_in_order_and_the_command_line_wins() -> None:
     assert (config.trainer.train_images, config.trainer.validate_every) == (50_000, 1.0)
     config = compose(["trainer.train_images=999", "trainer.batch_size=32", "budget=small"])
     assert config.trainer.train_images == 999
+
+
+def recipe(config: TrainConfig) -> tuple[float, int, int, float]:
+    trainer = config.trainer
+    return config.optimizer.lr, trainer.batch_size, trainer.train_images, config.anneal.half_life
+
+
+@pytest.mark.parametrize("dataset", options.groups()["dataset"])
+def test_every_budget_of_every_data_set(dataset: str) -> None:
+    for budget, images in BUDGETS.items():
+        assert recipe(compose([f"dataset={dataset}", f"budget={budget}"])) == (4e-3, 16, images, 0.2)
+    config = compose(["experiment=coder_ar_c32_sthq", f"dataset={dataset}", "budget=paper"])
+    assert recipe(config) == RECIPES.get(dataset, CIFAR10_RECIPE)
+    assert isinstance(config.schedule, ConstantConfig)
+    own = ["anneal=exp50", "optimizer.lr=0.01", "trainer.batch_size=500", "trainer.train_images=5000"]
+    assert recipe(compose([f"dataset={dataset}", *own, "budget=paper"])) == (0.01, 500, 5000, 0.05)
+
+
+def test_recipes_are_of_options_that_exist() -> None:
+    files = {file.relative_to(CONFIG_DIR / "recipe").as_posix() for file in CONFIG_DIR.glob("recipe/*/*")}
+    assert files == {f"{group}/_paper_{name}.yaml" for group in ("anneal", "budget") for name in RECIPES}
+    assert set(RECIPES) <= set(options.groups()["dataset"])
 
 
 def test_the_budget_of_the_paper_brings_its_recipe() -> None:

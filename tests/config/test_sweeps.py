@@ -11,6 +11,7 @@ import pytest
 import fsar_lab
 from fsar_lab.config import options
 from fsar_lab.config.app import check_command_line
+from fsar_lab.config.compose import compose
 from fsar_lab.errors import ConfigError
 from fsar_lab.sweep import SweepJob
 
@@ -65,6 +66,20 @@ def test_the_command_line_overrides_a_grid() -> None:
     assert [job.run_dir for job in found] == [job.run_dir for job in threads]
     (elsewhere,) = jobs("+sweep=coding", "experiment=demo", "logger.group=mine")
     assert elsewhere.run_dir.parent.name == "mine"
+
+
+def test_a_sweep_over_data_sets_has_the_recipe_of_each(tmp_path: Path) -> None:
+    for folder in ("openimages/clean_train", "openimages/clean_val", "kodak", "CLIC/valid"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "there.png").touch()
+    sets = f"dataset=openimages,fake paths.data={tmp_path}"
+    found = check_command_line(["-m", *sets.split(), "budget=paper"])
+    assert found is not None
+    configs = [compose(job.overrides) for job in found]
+    assert [(config.trainer.batch_size, config.anneal.half_life) for config in configs] == [
+        (64, 0.04),
+        (1000, 0.2),
+    ]
 
 
 def test_what_is_no_sweep() -> None:
