@@ -28,7 +28,7 @@ def read_pixels(file: Path) -> tuple[NDArray[np.uint8] | None, str | None]:
     """The same with the photograph as uint8 [H, W, 3]."""
     try:
         with Image.open(file) as image:
-            lossy = image.format == "JPEG" or (image.format == "WEBP" and not _is_lossless_webp(file))
+            lossy = _is_lossy(image, file)
             # Pillow reads colours of 16 bits as 8 and calls them RGB; only the decoder's arguments tell.
             deep = image.mode in ("RGB", "RGBA") and any("16" in str(tile[3]) for tile in image.tile)
             mode, pixels = f"{image.mode};16" if deep else image.mode, np.array(image)
@@ -70,6 +70,14 @@ def content_number(photo: Tensor) -> float:
 def number_of(content: str) -> float:
     """The number in [0, 1) of a content hash."""
     return int(content[:12], 16) / 2**48
+
+
+def _is_lossy(image: Image.Image, file: Path) -> bool:
+    if image.format == "WEBP":
+        return not _is_lossless_webp(file)
+    if image.format == "TIFF":
+        return image.info.get("compression") in ("jpeg", "tiff_jpeg")
+    return image.format in ("JPEG", "MPO")  # many phones' .jpg files are MPO, JPEG images in a row
 
 
 def _is_lossless_webp(file: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,6 +134,27 @@ def test_split_follows_content_and_drops_copies() -> None:
     assert (len(train), len(test)) == (1, 1)
     with pytest.raises(DataError, match="-> add"):
         split([photos[0], photos[0]], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "lossy"),
+    [
+        ("a.jpg", {"format": "JPEG"}, True),
+        ("phone.jpg", {"format": "MPO", "save_all": True, "append_images": [Image.new("RGB", (8, 8))]}, True),
+        ("jpeg.tif", {"format": "TIFF", "compression": "jpeg"}, True),
+        ("lzw.tif", {"format": "TIFF", "compression": "tiff_lzw"}, False),
+        ("raw.tif", {"format": "TIFF"}, False),
+        ("a.png", {"format": "PNG"}, False),
+    ],
+)
+def test_every_kind_of_jpeg_is_told(tmp_path: Path, name: str, options: dict[str, Any], lossy: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / name, **options)
+    with Image.open(tmp_path / name) as image:
+        assert image.format == options["format"]
+    photo, complaint = read_photo(tmp_path / name)
+    assert photo is not None
+    assert (complaint is not None) == lossy
 
 
 def test_warns_of_lossy_and_leaves_out_unusable_files(tmp_path: Path) -> None:
