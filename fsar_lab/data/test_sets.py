@@ -39,7 +39,7 @@ class Kodak(TestSet):
         """Read them all.
 
         Raises:
-            DataError: Not 24 readable RGB photographs of that size.
+            DataError: Not 24 different readable RGB photographs of that size.
         """
         root = Path(config.root)
         files = photographs_in(root, KODAK_REMEDY)
@@ -49,9 +49,10 @@ class Kodak(TestSet):
             if tuple(sorted(photo.shape[1:])) != KODAK_SIDES:
                 size = f"{photo.shape[2]}x{photo.shape[1]}"
                 raise DataError(f"{file}: {size} instead of 768x512 or 512x768 -> {KODAK_REMEDY}")
-        if altered := [
-            f.name for f, p in zip(files, photos, strict=True) if content_hash(p)[:8] not in KODAK_CONTENT
-        ]:
+        contents = [content_hash(photo) for photo in photos]
+        _check_different(files, contents, KODAK_REMEDY)
+        known = KODAK_CONTENT.split()
+        if altered := [f.name for f, c in zip(files, contents, strict=True) if c[:8] not in known]:
             warnings.warn(
                 f"{root}: not the pixels of the photographs at r0k.us: {', '.join(altered)}", stacklevel=2
             )
@@ -105,6 +106,13 @@ def chosen(photos: Sequence[Tensor], count: int | None, multiple: int) -> Photog
 def _check_count(expected: int, files: Sequence[Path], root: Path, remedy: str) -> None:
     if len(files) != expected:
         raise DataError(f"{root}: {len(files)} images instead of {expected} -> {remedy}")
+
+
+def _check_different(files: Sequence[Path], contents: Sequence[str], remedy: str) -> None:
+    first: dict[str, Path] = {}
+    for file, content in zip(files, contents, strict=True):
+        if (other := first.setdefault(content, file)) is not file:
+            raise DataError(f"{file}: has the pixels of {other.name} -> {remedy}")
 
 
 def _md5(file: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,12 @@ def test_kodak_that_is_not_whole(tmp_path: Path) -> None:
     save(tmp_path / "kodim01.png", 16, 16)
     with pytest.raises(DataError, match=r"1 images instead of 24 -> get"):
         Kodak(KodakConfig(root=str(tmp_path)))
+
+
+def test_kodak_with_one_photograph_twice(kodak: Path) -> None:
+    shutil.copy(kodak / "kodim03.png", kodak / "kodim07.png")
+    with pytest.raises(DataError, match=r"kodim07\.png: has the pixels of kodim03\.png -> get kodim01\.png"):
+        Kodak(KodakConfig(root=str(kodak)))
 
 
 def test_kodak_of_wrong_sizes_and_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
