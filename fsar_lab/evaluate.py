@@ -103,7 +103,7 @@ def evaluate(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
     }
     folder = run_dir / "evaluations"
     folder.mkdir(exist_ok=True)
-    path = write_result(folder, result, f"{result['config_hash']}.json")
+    path = write_result(folder, result, f"{result['config_hash']}-{result['images_hash']}.json")
     print_result(result, console)
     console.print(f"result: {path}")
     return result

@@ -1,4 +1,4 @@
-"""`result.json` and `attempts.json` of a run directory: what came of a run, and how often it was tried.
+"""The small files of a run directory: its configuration, what came of it, and how often it was tried.
 
 Imports neither torch nor hydra, so that finished jobs of a sweep are found at once.
 """
@@ -15,9 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from fsar_lab import slurm
+from fsar_lab.config.build import to_plain
+from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import RunningElsewhereError
 
+CONFIG = "config.yaml"
 RESULT = "result.json"
 ATTEMPTS = "attempts.json"
 MAX_ATTEMPTS = 3  # of a job of a sweep, as long as its configuration stays the same
@@ -28,6 +33,11 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".partial")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
+
+
+def save_config(run_dir: Path, config: TrainConfig) -> None:
+    """The resolved configuration as plain YAML."""
+    write_text(run_dir / CONFIG, yaml.safe_dump(to_plain(config), sort_keys=False))
 
 
 def write_result(run_dir: Path, result: dict[str, Any], name: str = RESULT) -> Path:

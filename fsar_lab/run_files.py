@@ -17,15 +17,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fsar_lab.config import store
-from fsar_lab.config.build import config_hash, to_plain
+from fsar_lab.config.build import config_hash
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import ConfigError, FsarError
 from fsar_lab.models.build import build_compressor
 from fsar_lab.models.compressor import Compressor
+from fsar_lab.result_files import CONFIG as CONFIG
 from fsar_lab.result_files import RESULT as RESULT
-from fsar_lab.result_files import write_text
+from fsar_lab.result_files import save_config as save_config
 
-CONFIG = "config.yaml"
 WEIGHTS = "compressor.safetensors"  # the trained float model, as validated
 CODEC = "codec.fsarm"
 CHECKPOINT = Path("checkpoints", "last.ckpt")
@@ -33,11 +33,6 @@ RETIRED = (
     "encode_batch",
     "decode_batch",
 )  # of callbacks.coding: earlier runs name them
-
-
-def save_config(run_dir: Path, config: TrainConfig) -> None:
-    """The resolved configuration as plain YAML."""
-    write_text(run_dir / CONFIG, yaml.safe_dump(to_plain(config), sort_keys=False))
 
 
 def load_config(run_dir: Path) -> TrainConfig:

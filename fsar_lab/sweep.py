@@ -15,15 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from fsar_lab import result_files
-from fsar_lab.config.build import config_hash
+from fsar_lab.config.build import config_hash, places, to_plain
 from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import InterruptedTrainingError, TrainingError
-from fsar_lab.result_files import ATTEMPTS, MAX_ATTEMPTS, RESULT
+from fsar_lab.result_files import ATTEMPTS, CONFIG, MAX_ATTEMPTS, RESULT
 
 Task = Callable[[TrainConfig, Path], float | None]
 NOT_A_NUMBER = float("nan")  # what a job that has no result returns
@@ -54,14 +55,17 @@ def finished(run_dir: Path, hashed: str) -> dict[str, Any]:
     return result if result.get("status") == "ok" and result.get("config_hash") == hashed else {}
 
 
-def take_over(run_dir: Path, hashed: str) -> Path | None:
-    """Copy the finished run of the same configuration that a sweep beside this one has, if there is one.
+def take_over(run_dir: Path, config: TrainConfig) -> Path | None:
+    """Copy the finished run of the same configuration and data that a sweep beside this one has, if any.
 
     Returns:
         Where it was; None if there is none.
     """
+    hashed, data = config_hash(config), places(to_plain(config), Path.cwd())
     for file in sorted(run_dir.parent.parent.glob(f"*/*/{RESULT}")):
-        if file.parent != run_dir and (result := finished(file.parent, hashed)):
+        if file.parent == run_dir or _places_of(file.parent) != data:
+            continue
+        if result := finished(file.parent, hashed):
             own = shutil.ignore_patterns(
                 RESULT, ".hydra", "wandb"
             )  # the result comes last: then all is there
@@ -69,6 +73,16 @@ def take_over(run_dir: Path, hashed: str) -> Path | None:
             result_files.write_result(run_dir, result)
             return file.parent
     return None
+
+
+def _places_of(run_dir: Path) -> list[str] | None:
+    """Where the data of a run lay, of which the hash knows the folders' names alone; None if unknown."""
+    try:
+        plain = yaml.safe_load((run_dir / CONFIG).read_text(encoding="utf-8"))
+        hydra = yaml.safe_load((run_dir / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"))
+        return places(plain, Path(hydra["hydra"]["runtime"]["cwd"]))
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return None
 
 
 def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
@@ -94,7 +108,7 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
     if result_files.used_up(run_dir, hashed):
         print(f"{config.name}: {_used_up(run_dir)}")
         return NOT_A_NUMBER
-    if twin := take_over(run_dir, hashed):
+    if twin := take_over(run_dir, config):
         print(f"{config.name}: finished already in another sweep, copied from {twin}")
         return float(finished(run_dir, hashed).get("bpd", NOT_A_NUMBER))
     try:

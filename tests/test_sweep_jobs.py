@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from fsar_lab import result_files, sweep
@@ -96,3 +98,36 @@ def test_brackets_are_text(run_dir: Path, config: TrainConfig, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "[/red] pip install 'x[bench]'" in said
     assert "fsar_lab.train -m 'a=[png,webp]'" in said
+
+
+def finished_run(run_dir: Path, config: TrainConfig, **result: Any) -> Path:
+    """A finished job, as a sweep leaves it."""
+    (run_dir / ".hydra").mkdir(parents=True)
+    about = {"hydra": {"runtime": {"cwd": str(Path.cwd())}}}
+    (run_dir / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump(about))
+    (run_dir / "compressor.safetensors").write_text("trained")
+    result_files.save_config(run_dir, config)
+    done = {"status": "ok", "bpd": 4.5, "name": config.name, "config_hash": config_hash(config)}
+    result_files.write_result(run_dir, done | {"coding_speed": {}, "siblings": [{}]} | result)
+    return run_dir
+
+
+def in_folder(root: Path | str) -> TrainConfig:
+    settings = [f"dataset.root={root}", "logger=none"]
+    return compose(["dataset=folder", *settings])
+
+
+@pytest.mark.parametrize(("root", "same"), [("/a/images", True), ("/b/images", False)])
+def test_a_job_is_taken_over_only_if_its_data_lay_in_the_same_place(
+    run_dir: Path, root: str, same: bool
+) -> None:
+    finished_run(run_dir.parents[1] / "other" / "job", in_folder("/a/images"))
+    trained = []
+
+    def task(config: TrainConfig, run_dir: Path) -> float:
+        trained.append(run_dir)
+        return 3.0
+
+    assert config_hash(in_folder(root)) == config_hash(in_folder("/a/images"))
+    assert run_job(task, in_folder(root), run_dir) == (4.5 if same else 3.0)
+    assert trained == ([] if same else [run_dir])

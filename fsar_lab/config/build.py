@@ -76,6 +76,18 @@ def plain_hash(plain: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def places(plain: dict[str, Any], base: Path) -> list[str]:
+    """Where the data of a plain configuration lie, and the run that it starts from: absolute paths.
+
+    Args:
+        plain: As config.yaml has it.
+        base: The folder that its relative paths begin at.
+    """
+    dataset = plain["dataset"]
+    named = [dataset.get("root"), *dataset.get("test_roots", ()), plain.get("start", {}).get("run")]
+    return ["" if place is None else str((base / place).resolve()) for place in named]
+
+
 def decisive(plain: dict[str, Any]) -> dict[str, Any]:
     """The part of a plain configuration that decides the outcome of its run; the argument stays as it is.
 

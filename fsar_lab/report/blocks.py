@@ -23,6 +23,7 @@ from fsar_lab.report.experiments import (
     TRAINED,
     UNTRAINED,
     Experiment,
+    coded_from,
     deviation,
     differences,
     experiments_of,
@@ -37,7 +38,6 @@ KEYS = (
     "difference", "difference_std", "difference_n", "baseline", *MEANS[1:], "bpd_uniform_sibling",
     "front", "parameters", "failed", "running", "waiting", "commits",
 )  # fmt: skip
-ONLY_TRAINED = ("flip", "augment", "validation_images")  # of a data set: its test images are the same
 SMOKE_IMAGES = 5_000  # a tenth of a pass over CIFAR-10: nothing is learned from so few
 UNTRAINED_SHARE = 0.05  # of the training images of the best trained row
 SAME_BUDGET = 0.02  # whole batches make equal budgets differ a little
@@ -258,7 +258,7 @@ def _is_called(experiment: Experiment, name: str) -> bool:
 
 def _block_key(experiment: Experiment) -> str:
     config = experiment.runs[0].config
-    dataset = decisive(config)["dataset"] if config else {}
-    coded = {key: value for key, value in dataset.items() if key not in ONLY_TRAINED}
+    coded = coded_from(decisive(config)) if config else {}
     result = next(iter(experiment.results.values()))
-    return json.dumps([coded, result.get("images"), result.get("image_shape")], sort_keys=True)
+    told = [result.get("images"), result.get("image_shape"), experiment.images_hash]
+    return json.dumps([coded, *told], sort_keys=True)

@@ -22,6 +22,7 @@ MEANS = (
 )  # fmt: skip
 # Overrides that tell no experiments apart.
 NOT_IN_NAMES = ("seed=", "paths.", "logger", "callbacks", "trainer.threads=", "dataset.root=")
+ONLY_TRAINED = ("flip", "augment", "validation_images")  # of a data set: its test images are the same
 CALIBRATION = "callbacks.coding.calibration_images="  # the one callback that does
 TRAINED, UNTRAINED, FITTED, CLASSICAL = "trained", "not trained", "fitted", "classical"
 
@@ -37,6 +38,7 @@ class Experiment:
         standing: `trained`, `not trained` (too few images to be ranked), `fitted` (nothing to train by
             gradients) or `classical`.
         dataset: the data set's name.
+        images_hash: what tells the coded images from others; None if no run of theirs says it.
     """
 
     label: str
@@ -44,6 +46,7 @@ class Experiment:
     results: dict[int | None, dict[str, Any]] = field(default_factory=dict)
     standing: str = TRAINED
     dataset: str = ""
+    images_hash: str | None = None
 
     @property
     def bpd(self) -> float | None:
@@ -60,8 +63,10 @@ class Experiment:
 def experiments_of(runs: Sequence[Run]) -> list[Experiment]:
     """Runs put together by configuration, in the order in which they come first."""
     groups: dict[str, list[Run]] = defaultdict(list)
-    for run in {run.path.resolve(): run for run in runs}.values():  # a folder may have been named twice
-        groups[_experiment_key(run)].append(run)
+    once = list({run.path.resolve(): run for run in runs}.values())  # a folder may have been named twice
+    images = _images(once)
+    for run in once:
+        groups[_experiment_key(run, images[run.path])].append(run)
     labels = _labels(list(groups.values()))
     experiments = []
     for label, members in zip(labels, groups.values(), strict=True):
@@ -72,7 +77,8 @@ def experiments_of(runs: Sequence[Run]) -> list[Experiment]:
                 results[run.seed] = run.result
         fitted = members[0].config.get("coder", {}).get("_target_") == ContextConfig._target_
         standing = FITTED if fitted else TRAINED
-        experiments.append(Experiment(label, members, results, standing, _dataset(members[0])))
+        coded = images[members[0].path]
+        experiments.append(Experiment(label, members, results, standing, _dataset(members[0]), coded))
     return experiments
 
 
@@ -102,12 +108,43 @@ def differences(experiment: Experiment, baseline: Experiment) -> list[float]:
     return [100.0 * (ours[seed] / theirs[seed] - 1.0) for seed in ours.keys() & theirs.keys()]
 
 
-def _experiment_key(run: Run) -> str:
-    """Equal for runs that differ in their seed alone; of a run without a configuration its directory."""
+def coded_from(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides the test images, of a plain configuration or of its `decisive` part."""
+    return {key: value for key, value in config.get("dataset", {}).items() if key not in ONLY_TRAINED}
+
+
+def _images(runs: Sequence[Run]) -> dict[Path, str | None]:
+    """What tells the images of each run from others, by the run's directory.
+
+    Earlier results do not say it, nor do runs that have not ended: they have that of the runs of the same
+    places, or of the same data set if all of its runs coded the same images.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        if told := run.result.get("images_hash"):
+            for data in _data_sets(run):
+                found[data].add(told)
+    only = {data: next(iter(hashes)) for data, hashes in found.items() if len(hashes) == 1}
+    return {
+        run.path: run.result.get("images_hash") or next((only[d] for d in _data_sets(run) if d in only), None)
+        for run in runs
+    }
+
+
+def _data_sets(run: Run) -> tuple[str, str]:
+    """The run's test images as configured: with their place, and without."""
+    if not run.config:
+        return str(run.path), str(run.path)
+    here, named = coded_from(run.config), coded_from(decisive(run.config))
+    return "at " + json.dumps(here, sort_keys=True), json.dumps(named, sort_keys=True)
+
+
+def _experiment_key(run: Run, images: str | None) -> str:
+    """Equal for runs of the same images that differ in their seed alone; without a configuration the path."""
     if not run.config:
         return str(run.path)
     kept = {key: value for key, value in decisive(run.config).items() if key != "seed"}
-    return json.dumps([run.name, kept], sort_keys=True)
+    return json.dumps([run.name, kept, images], sort_keys=True)
 
 
 def _dataset(run: Run) -> str:

@@ -127,16 +127,23 @@ def _result(path: Path, config: Mapping[str, Any], attempts: list[dict[str, Any]
 
     An attempt that began after the evaluation may have trained another model: then its failure counts.
     """
-    own, name = read_result(path), f"{plain_hash(dict(config))}.json" if config else ""
-    evaluation = read_result(path / "evaluations", name) if config else {}
+    own, (evaluation, written) = read_result(path), _last_evaluation(path, config)
     if own.get("status") == "ok" or evaluation.get("status") != "ok":
         return own
     began = [_seconds(one["started"]) for one in attempts if one.get("status") != "ok"]
     if own and not attempts:
         began = [(path / RESULT).stat().st_mtime]
-    told = evaluation.get("written")  # earlier ones do not tell
-    written = _seconds(told) if told else (path / "evaluations" / name).stat().st_mtime
     return own if max(began, default=0.0) > written else evaluation
+
+
+def _last_evaluation(path: Path, config: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+    """The newest evaluation of the run's own configuration, wherever its images lay; when it was written."""
+    found: list[tuple[dict[str, Any], float]] = []
+    for file in (path / "evaluations").glob(f"{plain_hash(dict(config))}*.json") if config else ():
+        evaluation = read_result(file.parent, file.name)
+        told = evaluation.get("written")  # earlier ones do not tell
+        found.append((evaluation, _seconds(told) if told else file.stat().st_mtime))
+    return max(found, key=lambda one: one[1], default=({}, 0.0))
 
 
 def _seconds(moment: str) -> float:

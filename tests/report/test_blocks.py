@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import statistics
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from fsar_lab.errors import ConfigError
 from fsar_lab.report.blocks import KEYS, blocks_of, rows_of
-from fsar_lab.report.runs import read_run
+from fsar_lab.report.runs import Run, read_run
 
-from .conftest import Make
+from .conftest import Make, maker
 
 
 def test_seeds_are_averaged_and_paired(make: Make) -> None:
@@ -72,6 +75,25 @@ def test_other_images_are_another_block(make: Make) -> None:
     ]
     assert not rest
     assert [block.images for block in blocks] == [64, 64, 32]
+
+
+def test_images_of_one_name_in_two_places_are_another_block(
+    plain_config: dict[str, Any], tmp_path: Path
+) -> None:
+    def run(place: str, seed: int, bpd: float | None, **told: str) -> Run:
+        path = maker(tmp_path / place, plain_config)("a", seed, bpd, **told)
+        config = yaml.safe_load((path / "config.yaml").read_text())
+        config["dataset"]["root"] = f"/{place}/images"
+        (path / "config.yaml").write_text(yaml.safe_dump(config))
+        return read_run(path)
+
+    a, b = run("a", 0, 4.0, images_hash="aa"), run("b", 0, 3.0, images_hash="bb")
+    others = [run("a", 1, 4.2), run("b", 1, None)]  # an earlier result, and one that is to come
+    blocks, rest = blocks_of([a, b, *others])
+    assert [[row["bpd"] for row in block.sections[0].rows] for block in blocks] == [[4.1], [3.0]]
+    assert [[e.runs for e in block.experiments] for block in blocks] == [[[a, others[0]]], [[b, others[1]]]]
+    (block,), rest = blocks_of([a, run("c", 2, 4.4)])  # an earlier result from another machine
+    assert block.rows[0]["n"] == 2 and not rest
 
 
 def test_what_is_done_to_training_images_alone_makes_no_other_block(make: Make) -> None:

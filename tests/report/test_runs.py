@@ -93,7 +93,7 @@ def test_an_evaluation_of_the_own_test_set_counts(make: Make) -> None:
     hashed = plain_hash(yaml.safe_load((path / "config.yaml").read_text()))
     (path / "result.json").rename(path / "evaluations" / "0123456789abcdef.json")  # of other images
     assert read_run(path).status == "running"
-    (path / "evaluations" / "0123456789abcdef.json").rename(path / "evaluations" / f"{hashed}.json")
+    (path / "evaluations" / "0123456789abcdef.json").rename(path / "evaluations" / f"{hashed}-0a.json")
     assert read_run(path).status == "ok" and read_run(path).result["bpd"] == 4.0
 
 

@@ -174,6 +174,9 @@ def test_evaluation_codes_other_images_and_other_sizes(tiny: list[str], tmp_path
     assert (other["status"], other["images"], other["image_shape"]) == ("ok", 5, [32, 32, 3])
     files = {json.loads(path.read_text())["bytes"] for path in (run_dir / "evaluations").iterdir()}
     assert files == {own["bytes"], other["bytes"]}
+    names = {path.name for path in (run_dir / "evaluations").iterdir()}
+    assert names == {f"{each['config_hash']}-{each['images_hash']}.json" for each in (own, other)}
+    assert own["images_hash"] == result["images_hash"] != other["images_hash"]
     photographs = evaluate(run_dir, [*whole_photographs(tmp_path), "callbacks.coding.baselines=[png]"])
     assert (photographs["status"], photographs["lossless"], photographs["images"]) == ("ok", True, 41)
     assert photographs["image_shape"] is None
