@@ -103,7 +103,7 @@ def images_hash(images: Images) -> str:
     digest = hashlib.sha256()
     for image in images:
         digest.update(repr(image.shape).encode())
-        digest.update(np.ascontiguousarray(image))
+        digest.update(image.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -70,7 +70,8 @@ def take_over(run_dir: Path, config: TrainConfig) -> Path | None:
                 RESULT, ".hydra", "wandb"
             )  # the result comes last: then all is there
             shutil.copytree(file.parent, run_dir, ignore=own, dirs_exist_ok=True)
-            result_files.write_result(run_dir, result)
+            result_files.save_config(run_dir, config)  # with this sweep's group in W&B
+            result_files.write_result(run_dir, result | {"name": config.name})
             return file.parent
     return None
 
@@ -110,7 +111,7 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
         return NOT_A_NUMBER
     if twin := take_over(run_dir, config):
         print(f"{config.name}: finished already in another sweep, copied from {twin}")
-        return float(finished(run_dir, hashed).get("bpd", NOT_A_NUMBER))
+        return _tell_taken(config, run_dir, finished(run_dir, hashed))
     try:
         return task(config, run_dir)
     except (KeyboardInterrupt, InterruptedTrainingError) as error:
@@ -121,6 +122,21 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
             return NOT_A_NUMBER
         record_failure(run_dir, error, config.name, hashed)
         return NOT_A_NUMBER
+
+
+def _tell_taken(config: TrainConfig, run_dir: Path, result: dict[str, Any]) -> float:
+    """Give a job that was taken over its run in W&B, in this sweep's group; returns the bpd."""
+    if config.logger.mode != "none":
+        from fsar_lab.fitting import total_steps  # heavy
+        from fsar_lab.log_result import log_result
+        from fsar_lab.loggers import open_loggers
+
+        try:
+            with open_loggers(config, run_dir) as loggers:
+                log_result(loggers[:1], run_dir, result, total_steps(config))  # the others' files were copied
+        except Exception as error:  # the result stands, as where W&B fails after a training
+            record_failure(run_dir, error, config.name, config_hash(config))
+    return float(result.get("bpd", NOT_A_NUMBER))
 
 
 def run_apart(overrides: Sequence[str], run_dir: Path) -> float:

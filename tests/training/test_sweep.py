@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from fsar_lab.report.runs import read_runs
+from fsar_lab.report.wandb_table import settings_of
 from fsar_lab.result_files import ATTEMPTS, RESULT
 
 SUBMITIT = importlib.util.find_spec("submitit") is not None
@@ -48,7 +50,12 @@ def attempts(sweep_dir: Path, key: str) -> dict[Any, list[str]]:
     }
 
 
-def test_a_failing_job_costs_only_itself(sweep: list[str], train_command: Start, tmp_path: Path) -> None:
+def test_a_failing_job_costs_only_itself(
+    sweep: list[str],
+    train_command: Start,
+    tmp_path: Path,
+    wandb_records: Callable[[Path], dict[str, list[Any]]],
+) -> None:
     key, sweep_dir = "optimizer.lr", tmp_path / "outputs" / "sweeps" / "seeds"
     sweep += ["seed=5", "optimizer.lr=1e30,4e-3"]
 
@@ -79,12 +86,17 @@ def test_a_failing_job_costs_only_itself(sweep: list[str], train_command: Start,
     assert attempts(sweep_dir, key) == {1e30: ["failed"] * 3, 4e-3: ["ok"] * 2}
     assert "3 attempts have failed" in exhausted.stdout and ATTEMPTS in exhausted.stdout
 
-    other = train_command([*sweep, "logger.group=other"])
+    other = train_command([*sweep, "logger.group=other", "logger=wandb_offline"])
     assert other.wait() == 1
     assert f"finished already in another sweep, copied from {sweep_dir}" in other.stdout
     other_dir = sweep_dir.with_name("other")
     assert read(other_dir, key)[4e-3]["bpd"] == results[4e-3]["bpd"]
     assert attempts(other_dir, key) == {1e30: ["failed"], 4e-3: ["ok"] * 2}
+    assert settings_of(read_runs(other_dir), other_dir).group == "other"
+    (taken,) = (run for run in read_runs(other_dir) if run.status == "ok")
+    records = wandb_records(taken.path)
+    assert [run["run_group"] for run in records["run"]] == ["other"]
+    assert "test/bpd" in {key for row in records["history"] for key in row["item"]}
 
 
 @pytest.mark.slow
