@@ -22,7 +22,7 @@ from rich.table import Table
 
 from fsar_lab import result_files
 from fsar_lab.config.build import config_hash, places, to_plain
-from fsar_lab.config.schema import TrainConfig
+from fsar_lab.config.schema import NoneConfig, TrainConfig, UniformConfig
 from fsar_lab.errors import InterruptedTrainingError, TrainingError
 from fsar_lab.result_files import ATTEMPTS, CONFIG, MAX_ATTEMPTS, RESULT
 
@@ -36,7 +36,12 @@ class SweepJob:
 
     overrides: list[str]
     run_dir: Path
-    config_hash: str
+    config: TrainConfig
+
+    @property
+    def config_hash(self) -> str:
+        """Of its configuration."""
+        return config_hash(self.config)
 
 
 @dataclasses.dataclass
@@ -49,31 +54,56 @@ class Outcome:
     why: str
 
 
-def finished(run_dir: Path, hashed: str) -> dict[str, Any]:
-    """The result of a finished run of today's configuration; else empty."""
+def coded(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
+    """The result of a run of today's configuration that has coded its images; else empty."""
     result = result_files.read_result(run_dir)
-    return result if result.get("status") == "ok" and result.get("config_hash") == hashed else {}
+    return result if result.get("status") == "ok" and result.get("config_hash") == config_hash(config) else {}
+
+
+def finished(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
+    """The result of a run that has coded its images and measured all that is asked for now; else empty."""
+    result = coded(run_dir, config)
+    return result if result and not _missing(result, config) else {}
+
+
+def _missing(result: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    """What is asked for now and was not when a result was made: the hash does not tell."""
+    asked, there = config.callbacks, {row["codec"] for row in result.get("baselines") or ()}
+    missing = [name for name in asked.coding.baselines if name not in there]
+    if asked.coding_speed.enabled and "coding_speed" not in result:
+        missing.append("coding speed")
+    learned = not isinstance(config.prior, NoneConfig | UniformConfig)
+    if asked.coding.siblings and learned and not result.get("siblings"):
+        missing.append("siblings")
+    return missing
 
 
 def take_over(run_dir: Path, config: TrainConfig) -> Path | None:
     """Copy the finished run of the same configuration and data that a sweep beside this one has, if any.
 
+    Of one that lacks a measurement that is asked for now the trained model is copied, and no result: it only
+    has to be coded. A run of our own that lacks one stays as it is, if no other has all.
+
     Returns:
         Where it was; None if there is none.
     """
-    hashed, data = config_hash(config), places(to_plain(config), Path.cwd())
+    data = places(to_plain(config), Path.cwd())
+    twins = []
     for file in sorted(run_dir.parent.parent.glob(f"*/*/{RESULT}")):
         if file.parent == run_dir or _places_of(file.parent) != data:
             continue
-        if result := finished(file.parent, hashed):
-            own = shutil.ignore_patterns(
-                RESULT, ".hydra", "wandb"
-            )  # the result comes last: then all is there
-            shutil.copytree(file.parent, run_dir, ignore=own, dirs_exist_ok=True)
-            result_files.save_config(run_dir, config)  # with this sweep's group in W&B
-            result_files.write_result(run_dir, result | {"name": config.name})
-            return file.parent
-    return None
+        if coded(file.parent, config):
+            twins.append(file.parent)
+    whole = [twin for twin in twins if finished(twin, config)]
+    twin = next(iter(whole or ([] if coded(run_dir, config) else twins)), None)
+    if twin is None:
+        return None
+    own = shutil.ignore_patterns(RESULT, ".hydra", "wandb")
+    shutil.copytree(twin, run_dir, ignore=own, dirs_exist_ok=True)
+    result_files.save_config(run_dir, config)  # with this sweep's group in W&B
+    if whole:  # the result comes last: then all is there
+        result_files.write_result(run_dir, coded(twin, config) | {"name": config.name})
+    return twin
 
 
 def _places_of(run_dir: Path) -> list[str] | None:
@@ -100,7 +130,7 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
         KeyboardInterrupt: Ctrl-C.
     """
     hashed = config_hash(config)
-    if result := finished(run_dir, hashed):
+    if result := finished(run_dir, config):
         print(f"{config.name}: finished already, taken from {run_dir}")
         return float(result.get("bpd", NOT_A_NUMBER))
     if running := result_files.is_running(run_dir):
@@ -110,8 +140,12 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
         print(f"{config.name}: {_used_up(run_dir)}")
         return NOT_A_NUMBER
     if twin := take_over(run_dir, config):
-        print(f"{config.name}: finished already in another sweep, copied from {twin}")
-        return _tell_taken(config, run_dir, finished(run_dir, hashed))
+        if result := finished(run_dir, config):
+            print(f"{config.name}: finished already in another sweep, copied from {twin}")
+            return _tell_taken(config, run_dir, result)
+        print(f"{config.name}: trained already in another sweep, its model copied from {twin}")
+    elif result := coded(run_dir, config):
+        print(f"{config.name}: trained already, coded again for {', '.join(_missing(result, config))}")
     try:
         return task(config, run_dir)
     except (KeyboardInterrupt, InterruptedTrainingError) as error:
@@ -120,7 +154,7 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
         if running := result_files.is_running(run_dir):  # since a moment: another got through to begin it
             print(f"{config.name}: {_process(running)} is at it already in {run_dir}")
             return NOT_A_NUMBER
-        record_failure(run_dir, error, config.name, hashed)
+        record_failure(run_dir, error, config)
         return NOT_A_NUMBER
 
 
@@ -135,7 +169,7 @@ def _tell_taken(config: TrainConfig, run_dir: Path, result: dict[str, Any]) -> f
             with open_loggers(config, run_dir) as loggers:
                 log_result(loggers[:1], run_dir, result, total_steps(config))  # the others' files were copied
         except Exception as error:  # the result stands, as where W&B fails after a training
-            record_failure(run_dir, error, config.name, config_hash(config))
+            record_failure(run_dir, error, config)
     return float(result.get("bpd", NOT_A_NUMBER))
 
 
@@ -164,26 +198,33 @@ def run_apart(overrides: Sequence[str], run_dir: Path) -> float:
     return float(result["bpd"])
 
 
-def record_failure(run_dir: Path, error: Exception, name: str, hashed: str) -> None:
+def record_failure(run_dir: Path, error: Exception, config: TrainConfig) -> None:
     """Make sure that result.json tells of a failure, and tell it on the terminal.
 
     A result that is there stands: then the failure came after it, e.g. when W&B was to be told.
     """
     text = f"{type(error).__name__}: {error}"
     told = str(result_files.read_result(run_dir).get("error", ""))
-    if not finished(run_dir, hashed) and not (told and told in text):
-        failed = {"status": "failed", "error": text, "name": name, "config_hash": hashed}
+    if not coded(run_dir, config) and not (told and told in text):
+        failed = {
+            "status": "failed",
+            "error": text,
+            "name": config.name,
+            "config_hash": config_hash(config),
+        }
         result_files.write_result(run_dir, failed)
-    print(f"{name}: failed, {text}", file=sys.stderr)
+    print(f"{config.name}: failed, {text}", file=sys.stderr)
 
 
 def outcome(job: SweepJob) -> Outcome:
     """What came of a job, from what its run directory holds."""
     result, attempts = result_files.read_result(job.run_dir), result_files.read_attempts(job.run_dir)
-    if done := finished(job.run_dir, job.config_hash):
+    if done := finished(job.run_dir, job.config):
         return Outcome(True, done.get("bpd"), len(attempts), "")
     if running := result_files.is_running(job.run_dir):
         why = f"not finished: {_process(running)} is at it"
+    elif done := coded(job.run_dir, job.config):
+        why = f"not measured: {', '.join(_missing(done, job.config))}"
     elif result.get("status") == "failed":
         why = str(result.get("error"))
     elif attempts and attempts[-1]["ended"] is None:

@@ -30,12 +30,13 @@ def run_dir(tmp_path: Path) -> Path:
 
 
 def job(run_dir: Path, config: TrainConfig, *overrides: str) -> SweepJob:
-    return SweepJob(list(overrides), run_dir, config_hash(config))
+    return SweepJob(list(overrides), run_dir, config)
 
 
 def test_a_result_stands_whatever_comes_after_it(run_dir: Path, config: TrainConfig) -> None:
     def task(config: TrainConfig, run_dir: Path) -> float:
         done = {"status": "ok", "bpd": 4.5, "config_hash": config_hash(config)}
+        done |= {"coding_speed": {}, "siblings": [{}]}
         result_files.write_result(run_dir, done)
         raise OSError("W&B does not answer")
 
@@ -93,7 +94,7 @@ def test_brackets_are_text(run_dir: Path, config: TrainConfig, capsys: pytest.Ca
     jobs = [job(run_dir / str(seed), config, f"seed={seed}", "a=[png,webp]") for seed in (1, 2)]
     for one in jobs:
         one.run_dir.mkdir()
-        sweep.record_failure(one.run_dir, ValueError("[/red] pip install 'x[bench]'"), "a", one.config_hash)
+        sweep.record_failure(one.run_dir, ValueError("[/red] pip install 'x[bench]'"), config)
     assert report(jobs, ["-m", "a=[png,webp]"], Console(width=200)) == 1
     said = capsys.readouterr().out
     assert "[/red] pip install 'x[bench]'" in said
@@ -102,7 +103,7 @@ def test_brackets_are_text(run_dir: Path, config: TrainConfig, capsys: pytest.Ca
 
 def finished_run(run_dir: Path, config: TrainConfig, **result: Any) -> Path:
     """A finished job, as a sweep leaves it."""
-    (run_dir / ".hydra").mkdir(parents=True)
+    (run_dir / ".hydra").mkdir(parents=True, exist_ok=True)
     about = {"hydra": {"runtime": {"cwd": str(Path.cwd())}}}
     (run_dir / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump(about))
     (run_dir / "compressor.safetensors").write_text("trained")
@@ -131,3 +132,39 @@ def test_a_job_is_taken_over_only_if_its_data_lay_in_the_same_place(
     assert config_hash(in_folder(root)) == config_hash(in_folder("/a/images"))
     assert run_job(task, in_folder(root), run_dir) == (4.5 if same else 3.0)
     assert trained == ([] if same else [run_dir])
+
+
+PNG = [{"codec": "png"}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "enough"),
+    [
+        ("callbacks.coding.baselines=[png]", {}, False),
+        ("callbacks.coding.baselines=[png]", {"baselines": PNG}, True),
+        ("callbacks.coding.baselines=[]", {"baselines": PNG}, True),
+        ("callbacks.coding_speed.enabled=true", {"coding_speed": None}, False),
+        ("callbacks.coding_speed.enabled=false", {"coding_speed": None}, True),
+        ("callbacks.coding.siblings=true", {"siblings": []}, False),
+        ("prior=uniform", {"siblings": []}, True),
+    ],
+)
+@pytest.mark.parametrize("place", ["own", "beside"])
+def test_what_lacks_a_measurement_is_coded_again(
+    run_dir: Path, asked: str, there: dict[str, Any], enough: bool, place: str
+) -> None:
+    config = compose(["dataset=fake", "logger=none", asked])
+    where = run_dir if place == "own" else run_dir.parents[1] / "other" / "job"
+    result = finished_run(where, config, **there)
+    kept = {key: value for key, value in result_files.read_result(result).items() if value is not None}
+    result_files.write_result(result, kept)
+    again = []
+
+    def task(config: TrainConfig, run_dir: Path) -> float:
+        assert (run_dir / "compressor.safetensors").is_file()  # only to be coded
+        again.append(run_dir)
+        return 3.0
+
+    assert outcome(job(run_dir, config)).ok == (enough and place == "own")
+    assert run_job(task, config, run_dir) == (4.5 if enough else 3.0)
+    assert again == ([] if enough else [run_dir])

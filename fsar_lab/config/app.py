@@ -19,7 +19,6 @@ from rich.console import Console
 
 from fsar_lab import sweep
 from fsar_lab.config import mistakes, resolvers, store
-from fsar_lab.config.build import config_hash
 from fsar_lab.config.compose import compose, compose_job, compose_tree, to_config
 from fsar_lab.config.options import CONFIG_DIR
 from fsar_lab.config.schema import TrainConfig
@@ -193,7 +192,7 @@ def check_command_line(
                 f"trainer.devices: {config.trainer.devices} devices in a multirun would run the whole sweep "
                 "in each process -> trainer.devices=1, or hydra/launcher=submitit_local"
             )
-        found.append(sweep.SweepJob(overrides, run_dir, config_hash(config)))
+        found.append(sweep.SweepJob(overrides, run_dir, config))
     return found
 
 

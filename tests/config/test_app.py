@@ -21,7 +21,8 @@ def task(config, directory):
     if config.name == "broken":
         raise DataError("the file is broken -> get it again")
     print("RAN", type(config.prior).__name__, directory)
-    write_result(directory, {"status": "ok", "name": config.name, "config_hash": config_hash(config)})
+    write_result(directory, {"status": "ok", "name": config.name, "config_hash": config_hash(config),
+        "coding_speed": {}, "siblings": [{}]})
 
 run_app(task)
 """
