@@ -119,7 +119,8 @@ def _places_of(run_dir: Path) -> list[str] | None:
 def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
     """Run one job of a sweep, unless it is finished, running already or has failed too often.
 
-    One that is finished in a sweep beside this one is copied from there.
+    One that is finished in a sweep beside this one is copied from there. With trainer.resume=false it is
+    begun anew.
 
     Nothing but Ctrl-C gets out: whatever else the task raises is written to result.json.
 
@@ -129,8 +130,8 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
     Raises:
         KeyboardInterrupt: Ctrl-C.
     """
-    hashed = config_hash(config)
-    if result := finished(run_dir, config):
+    hashed, kept = config_hash(config), config.trainer.resume
+    if kept and (result := finished(run_dir, config)):
         print(f"{config.name}: finished already, taken from {run_dir}")
         return float(result.get("bpd", NOT_A_NUMBER))
     if running := result_files.is_running(run_dir):
@@ -139,7 +140,9 @@ def run_job(task: Task, config: TrainConfig, run_dir: Path) -> float | None:
     if result_files.used_up(run_dir, hashed):
         print(f"{config.name}: {_used_up(run_dir)}")
         return NOT_A_NUMBER
-    if twin := take_over(run_dir, config):
+    if not kept:
+        print(f"{config.name}: begun anew (trainer.resume=false)")
+    elif twin := take_over(run_dir, config):
         if result := finished(run_dir, config):
             print(f"{config.name}: finished already in another sweep, copied from {twin}")
             return _tell_taken(config, run_dir, result)
@@ -265,7 +268,9 @@ def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -
     for job, came in zip(jobs, outcomes, strict=True):
         if not came.ok:
             console.print(escape(f"  {job.run_dir}\n    {came.why}"), soft_wrap=True)
-    again = shlex.join(["python", "-m", "fsar_lab.train", *command])
+    # Which would begin the finished ones anew, too.
+    kept = [argument for argument in command if argument != "trainer.resume=false"]
+    again = shlex.join(["python", "-m", "fsar_lab.train", *kept])
     console.print("Finished jobs are kept; the same command goes on with the others:")
     console.print(f"  {escape(again)}", soft_wrap=True)
     return 1

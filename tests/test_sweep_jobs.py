@@ -168,3 +168,12 @@ def test_what_lacks_a_measurement_is_coded_again(
     assert outcome(job(run_dir, config)).ok == (enough and place == "own")
     assert run_job(task, config, run_dir) == (4.5 if enough else 3.0)
     assert again == ([] if enough else [run_dir])
+
+
+def test_a_finished_job_is_begun_anew_on_request(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finished_run(run_dir, config := compose(["dataset=fake", "logger=none", "trainer.resume=false"]))
+    assert run_job(lambda config, run_dir: 3.0, config, run_dir) == 3.0
+    sweep.record_failure(run_dir, ValueError("why"), other := compose(["dataset=fake", "seed=7"]))
+    jobs = [job(run_dir, config), job(run_dir, other)]
+    assert report(jobs, ["-m", "seed=0,7", "trainer.resume=false"], Console(width=200)) == 1
+    assert "fsar_lab.train -m seed=0,7\n" in capsys.readouterr().out  # finished jobs are kept

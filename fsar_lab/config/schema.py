@@ -521,7 +521,9 @@ class TrainerConfig:
     detect_anomaly: bool = False
     profile: bool = False  # write a step profile to the run directory
     overfit_batches: int = 0  # > 0: train on this many fixed batches (debug)
-    resume: bool = True  # go on with the run found in the run directory; false begins it anew
+    resume: bool = (
+        True  # go on with the run found in the run directory; false begins it anew, also in a sweep
+    )
 
 
 @dataclass
