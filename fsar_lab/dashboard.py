@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fsar_lab import wandb_run
 from fsar_lab.config.app import run_program
 from fsar_lab.config.schema import LoggerConfig
 from fsar_lab.errors import ConfigError, FsarError
@@ -83,7 +84,7 @@ def main(arguments: list[str]) -> None:
     write(workspace, path)
     why = "dry_run=true" if options.dry_run else "no key for W&B here"
     print(f"{why}: nothing was published; what would be created is in {path}")
-    print("to publish: `wandb login`, then the same command without dry_run")
+    print("to publish: `wandb login`, then the same command" + " without dry_run" * options.dry_run)
 
 
 def owner_of_key(entity: str | None) -> str | None:
@@ -91,8 +92,9 @@ def owner_of_key(entity: str | None) -> str | None:
     import wandb
 
     with refusals():
-        if not wandb.login(prompt=False):
+        if not wandb_run.has_key():
             return None
+        wandb.login(prompt=False)  # whether it is good
         return entity or str(wandb.Api().default_entity)
 
 

@@ -103,7 +103,8 @@ def end_attempt(run_dir: Path, status: str, error: str | None = None) -> None:
 
     Args:
         run_dir: Run directory in which `begin_attempt` was called.
-        status: ok | failed | interrupted (on request: Ctrl-C).
+        status: ok | failed | interrupted (on request: Ctrl-C) | refused (for what is amiss around it: data,
+            packages, a key).
         error: Why it failed.
     """
     own = socket.gethostname(), os.getpid()
@@ -117,9 +118,9 @@ def end_attempt(run_dir: Path, status: str, error: str | None = None) -> None:
 
 
 def used_up(run_dir: Path, config_hash: str) -> bool:
-    """Whether MAX_ATTEMPTS at this configuration failed or were killed."""
+    """Whether MAX_ATTEMPTS at this configuration failed or were killed; others may end well another time."""
     attempts = [one for one in read_attempts(run_dir) if one.get("config_hash") == config_hash]
-    return sum(one["status"] not in ("ok", "interrupted") for one in attempts) >= MAX_ATTEMPTS
+    return sum(one["status"] not in ("ok", "interrupted", "refused") for one in attempts) >= MAX_ATTEMPTS
 
 
 def is_running(run_dir: Path) -> dict[str, Any] | None:

@@ -52,6 +52,7 @@ class Outcome:
     bpd: float | None
     attempts: int
     why: str
+    again: bool = True  # the same command would try it again
 
 
 def coded(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
@@ -234,9 +235,10 @@ def outcome(job: SweepJob) -> Outcome:
         why = f"killed (it began {attempts[-1]['started']})"
     else:
         why = "not run"
-    if not running and result_files.used_up(job.run_dir, job.config_hash):
+    spent = not running and result_files.used_up(job.run_dir, job.config_hash)
+    if spent:
         why = f"{_used_up(job.run_dir)}; the last: {why}"
-    return Outcome(False, None, len(attempts), why)
+    return Outcome(False, None, len(attempts), why, again=not spent)
 
 
 def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -> int:
@@ -268,6 +270,9 @@ def report(jobs: Sequence[SweepJob], command: Sequence[str], console: Console) -
     for job, came in zip(jobs, outcomes, strict=True):
         if not came.ok:
             console.print(escape(f"  {job.run_dir}\n    {came.why}"), soft_wrap=True)
+    if not any(came.again for came in outcomes if not came.ok):
+        console.print("Finished jobs are kept; the same command would run none of the others.")
+        return 1
     # Which would begin the finished ones anew, too.
     kept = [argument for argument in command if argument != "trainer.resume=false"]
     again = shlex.join(["python", "-m", "fsar_lab.train", *kept])

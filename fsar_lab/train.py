@@ -17,7 +17,7 @@ from fsar_lab.config.schema import TrainConfig
 def main(config: TrainConfig, run_dir: Path) -> float:
     """Run one experiment in `run_dir`; returns the coded bits per dimension."""
     from fsar_lab import result_files, run_files  # heavy: only after the configuration was found good
-    from fsar_lab.errors import InterruptedTrainingError
+    from fsar_lab.errors import ConfigError, DataError, InterruptedTrainingError
     from fsar_lab.loggers import first_process, open_loggers
 
     hashed = config_hash(config)
@@ -43,6 +43,8 @@ def main(config: TrainConfig, run_dir: Path) -> float:
                 result_files.write_result(run_dir, {"status": "failed", "error": reason, **facts})
                 if isinstance(error, InterruptedTrainingError | KeyboardInterrupt):
                     status = "interrupted"
+                elif isinstance(error, ConfigError | DataError):
+                    status = "refused"
             result_files.end_attempt(run_dir, status, reason)
         raise
     if first_process():

@@ -45,6 +45,13 @@ def start(settings: LoggerConfig, folder: Path, **about: Any) -> Any:
         raise ConfigError(f"W&B ({settings.mode}) did not start: {reason} -> {remedy}") from error
 
 
+def has_key() -> bool:
+    """Whether W&B finds a key (environment, settings, .netrc); does not ask for one, nor check it."""
+    import wandb
+
+    return bool(wandb.login(prompt=False, verify=False))
+
+
 @contextmanager
 def finished() -> Iterator[None]:
     """Finish the run that is started inside, whatever happens.

@@ -14,7 +14,7 @@ from fsar_lab.result_files import begin_attempt, end_attempt, is_running, read_a
 
 
 def test_three_failures_use_a_job_up_unless_its_configuration_changes(tmp_path: Path) -> None:
-    for status in ("failed", "interrupted", "failed", "ok", "failed"):
+    for status in ("failed", "interrupted", "failed", "ok", "refused", "failed"):
         assert not used_up(tmp_path, "a")
         begin_attempt(tmp_path, "a")
         end_attempt(tmp_path, status, None if status == "ok" else "why")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fsar_lab import result_files, sweep
 from fsar_lab.config.build import config_hash
 from fsar_lab.config.compose import compose
 from fsar_lab.config.schema import TrainConfig
+from fsar_lab.errors import ConfigError
 from fsar_lab.sweep import SweepJob, outcome, report, run_job
 
 
@@ -177,3 +179,24 @@ def test_a_finished_job_is_begun_anew_on_request(run_dir: Path, capsys: pytest.C
     jobs = [job(run_dir, config), job(run_dir, other)]
     assert report(jobs, ["-m", "seed=0,7", "trainer.resume=false"], Console(width=200)) == 1
     assert "fsar_lab.train -m seed=0,7\n" in capsys.readouterr().out  # finished jobs are kept
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_how_to_go_on_is_said_only_if_a_job_would(
+    run_dir: Path, config: TrainConfig, capsys: pytest.CaptureFixture[str], failures: int
+) -> None:
+    for _ in range(failures):
+        result_files.begin_attempt(run_dir, config_hash(config))
+        result_files.end_attempt(run_dir, "failed", "why")
+    assert report([job(run_dir, config)], ["-m", "seed=0"], Console(width=200)) == 1
+    assert ("goes on with the others" in capsys.readouterr().out) == (failures == 2)
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_without_a_key_nothing_is_logged_online(monkeypatch: pytest.MonkeyPatch, key: bool) -> None:
+    monkeypatch.setattr("fsar_lab.wandb_run.has_key", lambda: key)
+    refused = (
+        contextlib.nullcontext() if key else pytest.raises(ConfigError, match=r"logger.mode.*wandb login")
+    )
+    with refused:
+        compose(["dataset=fake", "logger=wandb"], resources=True)

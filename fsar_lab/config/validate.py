@@ -6,7 +6,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 
-from fsar_lab import baselines
+from fsar_lab import baselines, wandb_run
 from fsar_lab.codec.convolution_prior import fits
 from fsar_lab.config import schema
 from fsar_lab.config.build import check_target
@@ -57,7 +57,8 @@ def validate(
         ]
         problems += [*_trainer(config), *_start(config)]
     if resources:
-        problems += [*_data(config, training), *_baselines(config), *_loggers(config)]
+        problems += [*_data(config, training), *_baselines(config)]
+        problems += _loggers(config) if training else []
         problems += _devices(config) if devices else []
     if problems:
         raise ConfigError("\n".join(problems))
@@ -370,6 +371,11 @@ def _baselines(config: TrainConfig) -> Iterator[str]:
 
 
 def _loggers(config: TrainConfig) -> Iterator[str]:
+    if config.logger.mode == "online" and not wandb_run.has_key():
+        yield (
+            "logger.mode: online, but W&B has no key here, or WANDB_MODE=offline forbids it -> "
+            "`wandb login`, or logger=wandb_offline"
+        )
     packages = ("tensorboardX", "tensorboard")  # Lightning's logger writes with either
     if config.logger.tensorboard and not any(importlib.util.find_spec(name) for name in packages):
         yield (

@@ -17,7 +17,7 @@ from torch import Tensor
 from fsar_lab import run_files
 from fsar_lab.config.build import build
 from fsar_lab.config.compose import compose
-from fsar_lab.errors import LosslessError, TrainingError
+from fsar_lab.errors import DataError, LosslessError, TrainingError
 from fsar_lab.fitting import fit, memory_remedy
 from fsar_lab.lit import Lit
 from fsar_lab.models.coders.gaussian_linear_ar import GaussianLinearAR
@@ -114,6 +114,18 @@ def test_an_interruption_says_how_to_go_on(
         signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones
     assert json.loads((tmp_path / run_files.RESULT).read_text())["status"] == "failed"
     assert [one["status"] for one in read_attempts(tmp_path)] == ["interrupted"]
+
+
+def test_what_is_amiss_around_a_run_uses_no_attempt_up(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: Any) -> None:
+        raise DataError("the disk is away -> mount it")
+
+    monkeypatch.setattr("fsar_lab.train.build", refused)
+    with pytest.raises(DataError):
+        main(compose(tiny), tmp_path)
+    assert [one["status"] for one in read_attempts(tmp_path)] == ["refused"]
 
 
 def test_loggers_that_fail_in_the_end_cost_no_result(
