@@ -173,15 +173,17 @@ def check_command_line(
     if any(getattr(asked, name, None) for name in (*_ASK_ONLY, *_OWN_CONFIG)):
         return None
     parsed, problems = mistakes.parse(asked.overrides)
-    launcher = next((str(o.value()) for o in parsed if o.key_or_group == "hydra/launcher"), "basic")
-    if launcher.startswith("submitit"):
-        _prepare_submitit()
-    grid = _grid(parsed, asked.multirun, config_dir) if not problems else None
-    if grid is None:
+    if any(o.key_or_group == "hydra/launcher" and str(o.value()).startswith("submitit") for o in parsed):
+        _prepare_submitit()  # first: Hydra knows no such option where it is not installed
+    plan = _plan(parsed, asked.multirun, config_dir) if not problems else None
+    if plan is None:
         compose(asked.overrides, config_dir, resources=asked.cfg is None)
         return None
     if asked.cfg is not None:
         return None
+    grid, launcher = plan
+    if launcher.startswith("submitit"):  # a YAML file may have chosen it
+        _prepare_submitit()
     for_hydra = [str(o.input_line) for o in parsed if o.is_hydra_override()]
     found = []
     for overrides in jobs([*grid, *asked.overrides]):
@@ -196,8 +198,10 @@ def check_command_line(
     return found
 
 
-def _grid(parsed: Sequence[Override], multirun: bool, config_dir: Path) -> list[str] | None:
-    """What the configuration itself sweeps over (conf/sweep), as overrides; None if this is a single run.
+def _plan(parsed: Sequence[Override], multirun: bool, config_dir: Path) -> tuple[list[str], str] | None:
+    """What the configuration itself sweeps over (conf/sweep), as overrides, and the launcher it chooses.
+
+    None if this is a single run.
 
     Raises:
         ConfigError: The overrides cannot be composed.
@@ -208,7 +212,8 @@ def _grid(parsed: Sequence[Override], multirun: bool, config_dir: Path) -> list[
     hydra_tree = compose_tree(single, config_dir, with_hydra=True).hydra
     if not multirun and hydra_tree.mode != RunMode.MULTIRUN:
         return None
-    return [f"{key}={value}" for key, value in (hydra_tree.sweeper.params or {}).items()]
+    grid = [f"{key}={value}" for key, value in (hydra_tree.sweeper.params or {}).items()]
+    return grid, str(hydra_tree.runtime.choices["hydra/launcher"])
 
 
 def _prepare_submitit() -> None:

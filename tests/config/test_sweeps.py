@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,6 +96,19 @@ def test_where_jobs_are_submitted_there_need_not_be_a_gpu(monkeypatch: pytest.Mo
     assert len(jobs("+sweep=seeds", "seed=1", "trainer=gpu", "hydra/launcher=submitit_slurm")) == 1
     with pytest.raises(ConfigError, match="torch sees no GPU"):
         jobs("+sweep=seeds", "seed=1", "trainer=gpu", "hydra/launcher=submitit_local")
+
+
+def test_a_launcher_may_be_chosen_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit", reason="of the extra `sweep`")
+    shutil.copytree(options.CONFIG_DIR, tmp_path / "conf")
+    own = "# @package _global_\ndefaults:\n  - override /hydra/launcher: submitit_local\n"
+    (tmp_path / "conf" / "local" / "default.yaml").write_text(own)
+    registered: list[bool] = []
+    monkeypatch.setattr("fsar_lab.launchers.register", lambda: registered.append(True))
+    asked = ["+sweep=seeds", "dataset=fake", "seed=1", "trainer.devices=2", "paths.output=out"]
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert len(check_command_line(asked, tmp_path / "conf") or []) == 1
+    assert registered == [True]
 
 
 def test_a_launcher_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
