@@ -135,7 +135,28 @@ def _rows(experiments: list[Experiment], rivals: list[Experiment], baseline: str
     if len(named) > 1:
         raise ConfigError(f"baseline={baseline}: one of {', '.join(repr(e.label) for e in named)}?")
     rows = [_row(experiment, named[0] if named else None) for experiment in experiments]
-    return sorted(rows, key=lambda row: float(row["bpd"]))
+    return sorted(rows, key=_rank)
+
+
+def _rank(row: Row) -> tuple[bool, float]:
+    """By the difference paired by seed, where there is one: other seeds have other means."""
+    paired = row["difference"]
+    return paired is None, float(row["bpd"] if paired is None else paired)
+
+
+def _lead(better: Row, worse: Row) -> float | None:
+    """By how many per cent one row is smaller than the next; None if only one of them is paired."""
+    ours, theirs = better["difference"], worse["difference"]
+    if ours is None and theirs is None:
+        return 100.0 * float(worse["bpd"] / better["bpd"] - 1.0)
+    return None if ours is None or theirs is None else 100.0 * ((100.0 + theirs) / (100.0 + ours) - 1.0)
+
+
+def _too_close(better: Row, worse: Row) -> bool:
+    """Whether more seeds are needed to rank a row before the next."""
+    gap, count = _lead(better, worse), "n" if better["difference"] is None else "difference_n"
+    few = min(better[count] or 0, worse[count] or 0) < SEEDS_WANTED
+    return gap is not None and gap < CLOSE and few
 
 
 def _row(experiment: Experiment, baseline: Experiment | None) -> Row:
@@ -207,12 +228,11 @@ def _budgets(experiments: list[Experiment]) -> list[list[Experiment]]:
 def _notes(group: list[Experiment], sections: list[Section]) -> list[str]:
     notes = [remark for section in sections if section.ranked for remark in _standing(section, sections[-1])]
     pairs = [
-        f"{better['experiment']} and {worse['experiment']} ({gap:.2f} %)"
+        f"{better['experiment']} and {worse['experiment']} ({_lead(better, worse):.2f} %)"
         for section in sections
         if section.ranked
         for better, worse in zip(section.rows, section.rows[1:])
-        if (gap := 100.0 * (worse["bpd"] / better["bpd"] - 1.0)) < CLOSE
-        and min(better["n"], worse["n"]) < SEEDS_WANTED
+        if _too_close(better, worse)
     ]
     if pairs:
         notes.append(f"Too close to rank with fewer than {SEEDS_WANTED} seeds each: {'; '.join(pairs)}.")
@@ -232,10 +252,12 @@ def _notes(group: list[Experiment], sections: list[Section]) -> list[str]:
 
 
 def _standing(section: Section, unlearned: Section) -> list[str]:
-    """The smallest row of a section beside the classical codecs."""
-    if len(section.rows) < 2:
+    """The smallest row of a section, if that is certain, beside the classical codecs."""
+    if len(section.rows) < 2 or _too_close(*section.rows[:2]):
         return []
     best = section.rows[0]
+    if best["bpd"] > min(row["bpd"] for row in section.rows):  # by other seeds than the baseline's
+        return []
     others = [
         f"{abs(percent):.1f} % {'larger' if percent > 0 else 'smaller'} than {row['experiment']}"
         for row in unlearned.rows

@@ -155,6 +155,24 @@ def test_close_rows_call_for_more_seeds(make: Make) -> None:
     assert not any(note.startswith("Too close") for note in block.notes)
 
 
+def test_with_a_baseline_rows_are_in_the_order_of_paired_differences(make: Make) -> None:
+    runs = [read_run(make("base", seed, bpd)) for seed, bpd in ((0, 4.0), (1, 5.0), (2, 4.5))]
+    runs += [read_run(make("better", seed, bpd)) for seed, bpd in ((1, 4.8), (2, 4.4))]  # mean 4.6
+    runs += [read_run(make("worse", 0, 4.1)), read_run(make("alone", 7, 3.0))]
+    (block,), _ = blocks_of(runs, baseline="base")
+    assert [r["experiment"] for r in block.sections[0].rows] == ["better", "base", "worse", "alone"]
+    assert not any(note.startswith(("Smallest", "Too close")) for note in block.notes)
+
+
+def test_what_leads_too_closely_is_not_called_the_smallest(make: Make) -> None:
+    runs = [read_run(make("a", 0, 4.000)), read_run(make("b", 0, 4.012)), read_run(make("c", 0, 4.2))]
+    for baseline in (None, "b"):
+        (block,), _ = blocks_of(runs, baseline)
+        assert [note.split()[0] for note in block.notes] == ["Too"]
+    (block,), _ = blocks_of([runs[0], runs[2]])
+    assert block.notes[0].startswith("Smallest")
+
+
 def test_remarks_on_code_and_repetitions(make: Make) -> None:
     path = make("a", 0, 4.0)
     other = {"commit": "abcdef0123", "dirty": True}
