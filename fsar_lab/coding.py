@@ -74,7 +74,7 @@ def code(
     if config.coding_speed.enabled:
         say("coding speed")
         figures |= measure_in_new_process(codec_path, images, config.coding_speed)
-    figures["siblings"] = []
+    figures["siblings"] = [] if config.coding.siblings else None  # None: nobody asked
     prior = codec.model.prior
     if config.coding.siblings and prior and not prior.uniform and not codec.model.chained:
         say("the same latents with the uniform prior")

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from fsar_lab import result_files
 from fsar_lab.config.build import config_hash, places, to_plain
-from fsar_lab.config.schema import NoneConfig, TrainConfig, UniformConfig
+from fsar_lab.config.schema import TrainConfig
 from fsar_lab.errors import InterruptedTrainingError, TrainingError
 from fsar_lab.result_files import ATTEMPTS, CONFIG, MAX_ATTEMPTS, RESULT
 
@@ -73,8 +73,7 @@ def _missing(result: Mapping[str, Any], config: TrainConfig) -> list[str]:
     missing = [name for name in asked.coding.baselines if name not in there]
     if asked.coding_speed.enabled and "coding_speed" not in result:
         missing.append("coding speed")
-    learned = not isinstance(config.prior, NoneConfig | UniformConfig)
-    if asked.coding.siblings and learned and not result.get("siblings"):
+    if asked.coding.siblings and result.get("siblings", []) is None:
         missing.append("siblings")
     return missing
 

@@ -147,8 +147,8 @@ PNG = [{"codec": "png"}]
         ("callbacks.coding.baselines=[]", {"baselines": PNG}, True),
         ("callbacks.coding_speed.enabled=true", {"coding_speed": None}, False),
         ("callbacks.coding_speed.enabled=false", {"coding_speed": None}, True),
-        ("callbacks.coding.siblings=true", {"siblings": []}, False),
-        ("prior=uniform", {"siblings": []}, True),
+        ("callbacks.coding.siblings=true", {"siblings": None}, False),
+        ("callbacks.coding.siblings=true", {"siblings": []}, True),
     ],
 )
 @pytest.mark.parametrize("place", ["own", "beside"])
