@@ -61,7 +61,8 @@ class Folder(Dataset):
     Subfolders train, validation, test decide which image is what; for a part that has none, a hash of the
     pixels does, among the other images (without `train`) or among those for training. So an image stays in
     its part whatever it is called and whichever images join it later. Of images with equal pixels one
-    is kept: for test, else for validation.
+    is kept: for test, else for validation. An exception are folders so small that the hash gives a part no
+    image: it then gets the one with the next hash, which goes back when others join that belong there.
     """
 
     def __init__(self, config: FolderConfig) -> None:

@@ -95,7 +95,8 @@ def held_out_rows(shapes: Sequence[Sequence[int]], tile: int, wanted: int) -> li
 def split(photos: Sequence[Tensor], test_fraction: float) -> tuple[list[Tensor], list[Tensor]]:
     """Training and test photographs, chosen by a hash of the pixels; second copies are dropped.
 
-    A photograph stays on its side whatever its name is and whichever photographs join it later.
+    A photograph stays on its side whatever its name is and whichever photographs join it later, but for
+    the one that a side gets to which the hashes give none: it may change when others join.
 
     Raises:
         DataError: Fewer than two different photographs.

@@ -136,6 +136,15 @@ def test_split_follows_content_and_drops_copies() -> None:
         split([photos[0], photos[0]], 0.5)
 
 
+def test_only_a_photograph_that_a_side_was_given_changes_it() -> None:
+    photos = sorted((numbered(8, 8, 100 * i) for i in range(40)), key=content_number)
+    _, given = split(photos[-2:], 0.5 * content_number(photos[-2]))
+    assert torch.equal(given[0], photos[-2])  # by its hash for training
+    train, test = split(photos, 1.01 * content_number(photos[0]))
+    assert any(torch.equal(photo, photos[-2]) for photo in train)
+    assert torch.equal(test[0], photos[0])
+
+
 @pytest.mark.parametrize(
     ("name", "options", "lossy"),
     [
