@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fsar_lab.config import options
+
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
@@ -39,6 +41,11 @@ def test_every_block_and_command_is_of_a_known_kind() -> None:
 def test_make_targets_exist(command: str) -> None:
     done = subprocess.run([*words(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_sweep_is_named() -> None:
+    (named,) = re.findall(r"\(`conf/sweep`: `([^`]+)`\)", (ROOT / "README.md").read_text())
+    assert sorted(named.split()) == options.groups()["sweep"]
 
 
 def test_make_help_names_every_public_target() -> None:
