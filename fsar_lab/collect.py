@@ -9,7 +9,8 @@ number of them, is shown apart and not ranked.
   python -m fsar_lab.collect outputs/sweeps/coding outputs/fsar-1a2b3c4d out=coding_report
 
 FOLDER         a sweep's folder, or that of a single run
-baseline=NAME  experiment, or classical codec, that differences are taken against, paired by seed
+baseline=NAME  experiment, or classical codec, that differences are taken against, paired by seed; rows
+               stand in the order of the differences
 out=FOLDER     where to; default: report/ in the first folder
 wandb=offline  or online: also log tables, plots and pictures as one W&B run in the sweep's group (offline
                files in out/wandb, for `wandb sync`)
@@ -30,7 +31,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fsar_lab.config.app import run_program
-from fsar_lab.errors import ConfigError
+from fsar_lab.errors import ConfigError, FsarError
 from fsar_lab.report import plots
 from fsar_lab.report.blocks import KEYS, rows_of
 from fsar_lab.report.markdown import panel_markdown
@@ -56,7 +57,8 @@ def collect(
         wandb: `offline` or `online`: also log the panels to Weights & Biases.
 
     Raises:
-        FsarError: no run in a folder, no such baseline, matplotlib is not installed, or W&B refuses.
+        FsarError: no run in a folder, no such baseline, `out` cannot be made, matplotlib is not
+            installed, or W&B refuses.
     """
     console = Console(highlight=False)
     runs = []
@@ -67,10 +69,14 @@ def collect(
     tables = [panel for panel in panels if isinstance(panel, TablePanel)]
     title = ", ".join(folder.resolve().name for folder in folders)
     about = f"Collected {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {', '.join(map(str, folders))}"
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        (out / "plots").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FsarError(
+            f"out={out}: no folder can be made there ({error.strerror}) -> another out="
+        ) from error
     with saying(console) as say:
         say("drawing")
-        (out / "plots").mkdir(exist_ok=True)
         for panel in panels:
             if isinstance(panel, Chart):
                 for ending, drawn in plots.files(panel).items():

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fsar_lab import collect
-from fsar_lab.errors import ConfigError
+from fsar_lab.errors import ConfigError, FsarError
 from fsar_lab.report.blocks import KEYS
 from fsar_lab.report.runs import read_runs
 
@@ -76,6 +76,15 @@ def test_mistakes(arguments: list[str], said: str, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=said):
         collect.main(arguments)
+
+
+def test_a_report_below_a_file_is_refused(make: Make, tmp_path: Path) -> None:
+    make("a", 0, 4.0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        FsarError, match=r"out=.*no folder can be made there .Not a directory. -> another out="
+    ):
+        collect.main([str(tmp_path / "sweep"), f"out={tmp_path / 'file' / 'report'}"])
 
 
 def test_the_exit_code(tmp_path: Path) -> None:
