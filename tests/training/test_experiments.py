@@ -71,8 +71,10 @@ def run(tiny: list[str], overrides: list[str], run_dir: Path) -> dict[str, Any]:
     return result
 
 
-def check(result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: float = 0.005) -> None:
-    """What holds for every finished experiment."""
+def check(
+    result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: float = 0.005, chance: float = 0.0
+) -> None:
+    """What holds for every finished experiment; `chance`: bpd by which latents that are drawn may differ."""
     assert keys <= result.keys()
     assert (result["status"], result["lossless"], result["images"]) == ("ok", True, 64)
     assert result["engine"] == "c"
@@ -84,7 +86,7 @@ def check(result: dict[str, Any], keys: set[str] = KEYS - SPEEDS, tolerance: flo
     pixels = result["bpd_estimated"] - result["bpd_latents_estimated"]
     assert result["bpd_pixels"] == pytest.approx(pixels, rel=tolerance)
     # Less is possible: the exported tables have seen more of the training images than the network has.
-    assert result["bpd_latents"] <= result["bpd_latents_estimated"] * (1 + tolerance)
+    assert result["bpd_latents"] <= result["bpd_latents_estimated"] * (1 + tolerance) + chance
     assert result["bpd_estimated"] == pytest.approx(result["bpd_float_estimated"], rel=0.02)
     trained = {name for name, count in result["parameters"].items() if count > 0}
     assert trained >= ({"backbone"} if "bits_initial" in result else {"backbone", "quantizer"})
@@ -251,7 +253,9 @@ def test_convolution_priors(tiny: list[str], tmp_path: Path, prior: str) -> None
 def test_bits_back(tiny: list[str], tmp_path: Path) -> None:
     overrides = [*BITS_BACK, "~quantizer.dim", "~quantizer.groups", "~quantizer.codebook_size"]
     result = run(tiny, overrides, tmp_path / "run")
-    check(result, tolerance=0.02)  # hardly trained, as above
+    check(
+        result, tolerance=0.02, chance=0.01
+    )  # hardly trained, as above; 0.01 bpd are 492 bits of all images
     assert result["bits_initial"] > 0 and result["siblings"] == []
     assert result["bpd_initial"] == pytest.approx(result["bits_initial"] / (64 * 768))
     assert result["bpd_initial"] < result["bpd_overhead"] < result["bpd_initial"] + 0.03
